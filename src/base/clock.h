@@ -1,0 +1,10 @@
+/* The monotonic clock, the only clock that measures. */
+#ifndef UNPARK_BASE_CLOCK_H
+#define UNPARK_BASE_CLOCK_H
+
+#include <stdint.h>
+
+/* Nanoseconds of CLOCK_MONOTONIC, the clock of Go's nanotime. */
+uint64_t clock_now(void);
+
+#endif
