@@ -6,7 +6,8 @@
 #include <stdint.h>
 
 #define NODISCARD __attribute__((warn_unused_result))
-#define PRINTF_LIKE(format, first) __attribute__((format(printf, format, first)))
+#define NEVER_NULL __attribute__((returns_nonnull))
+#define PRINTF_LIKE(string, first) __attribute__((__format__(__printf__, string, first)))
 
 /* The kinds of failure. Faces map them to exit codes, callers branch on them. */
 enum error_code {
@@ -24,25 +25,29 @@ enum error_code {
     ERROR_INTERNAL       /* a broken invariant of our own */
 };
 
-/* One failure; NULL means success everywhere. Owned by the receiver until destroyed or passed on. */
+/* One failure; NULL means success everywhere. Owned by the receiver until destroyed
+ * or passed on. */
 struct error;
 
-/* A new error with a one-line message. Never NULL: when memory is short, the out-of-memory error. */
-NODISCARD struct error *error_create(enum error_code code, const char *format, ...)
+/* A new error with a one-line message. Never NULL: when memory is short, the
+ * out-of-memory error. */
+NODISCARD NEVER_NULL struct error *error_create(enum error_code code, const char *format, ...)
     PRINTF_LIKE(2, 3);
 
 /* A new ERROR_FAULT for ADDRESS; WHAT names the thing that was to be read ("g", "hchan"). */
-NODISCARD struct error *error_fault(uint64_t address, const char *what);
+NODISCARD NEVER_NULL struct error *error_fault(uint64_t address, const char *what);
 
 /* A new error from an errno value: EPERM and EACCES become ERROR_PERMISSION, ESRCH and ENOENT
- * ERROR_GONE, ENOMEM ERROR_OUT_OF_MEMORY, the rest ERROR_IO. The message ends with the errno text. */
-NODISCARD struct error *error_errno(int number, const char *format, ...) PRINTF_LIKE(2, 3);
+ * ERROR_GONE, ENOMEM ERROR_OUT_OF_MEMORY, the rest ERROR_IO. The message ends with the errno
+ * text. */
+NODISCARD NEVER_NULL struct error *error_errno(int number, const char *format, ...)
+    PRINTF_LIKE(2, 3);
 
 /* The static out-of-memory error; allocates nothing. */
-NODISCARD struct error *error_no_memory(void);
+NODISCARD NEVER_NULL struct error *error_no_memory(void);
 
-/* Prefixes the message of ERROR with where it happened ("WHERE: message"); takes ERROR, which may be
- * NULL (then NULL), and returns it, or the same error unchanged when memory is short. */
+/* Prefixes the message of ERROR with where it happened ("WHERE: message"); takes ERROR, which may
+ * be NULL (then NULL), and returns it, or the same error unchanged when memory is short. */
 NODISCARD struct error *error_wrap(struct error *error, const char *format, ...) PRINTF_LIKE(2, 3);
 
 /* Adds what the user can do about it, one line without a full stop; as error_wrap otherwise. A

@@ -36,8 +36,9 @@ void string_builder_add_u64(struct string_builder *builder, uint64_t value);
 /* Appends VALUE as 0x and lower-case hex without leading zeros, fast. */
 void string_builder_add_hex(struct string_builder *builder, uint64_t value);
 
-/* Appends SIZE bytes with control characters, DEL, C1 controls and invalid UTF-8 written as \xNN, so
- * that no name of a target can drive a terminal. */
+/* Appends SIZE bytes with control characters, DEL, C1 controls, line separators, bidirectional
+ * marks and invalid UTF-8 written as \xNN byte by byte, so that no name of a target can drive a
+ * terminal. */
 void string_builder_add_escaped(struct string_builder *builder, const char *bytes, size_t size);
 
 /* Empties the text and keeps the memory and the failure. */

@@ -4,6 +4,7 @@
 
 #include "base/error.h"
 #include <stddef.h>
+#include <stdlib.h>
 
 #define VECTOR(type)                                                                               \
     struct {                                                                                       \
