@@ -8,7 +8,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-enum target_kind { TARGET_KIND_LIVE, TARGET_KIND_CORE, TARGET_KIND_MEMORY };
+enum target_kind { TARGET_KIND_LIVE, TARGET_KIND_CORE, TARGET_KIND_MEMORY, TARGET_KIND_COPY };
 enum target_machine { TARGET_MACHINE_AMD64, TARGET_MACHINE_ARM64 };
 
 enum target_permission {
