@@ -1,0 +1,3 @@
+module example.com/unpark/orders
+
+go 1.18
