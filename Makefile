@@ -1,0 +1,67 @@
+# The front door. The build itself is meson.build; this file only knows what people type.
+# `make` builds the release program build/unpark from what `make deps` installed.
+
+BUILD ?= build
+PREFIX ?= /usr/local
+DESTDIR ?=
+FUZZ_SECONDS ?= 60
+export UNPARK ?= $(BUILD)/unpark
+
+.PHONY: all help deps check check-all unit house program demo bench fuzz install format lint clean
+
+all: $(BUILD)/sources ## build the program, build/unpark (the default)
+	@ninja -C $(BUILD) --quiet
+
+help: ## list what can be made
+	@sed -n 's/^\([a-z-]*\):.* ## \(.*\)/make \1\t\2/p' Makefile | expand -t 16
+
+deps: ## install the Debian packages that building and testing need
+	@tools/deps
+
+# Configures once, and again whenever a source file came or went.
+$(BUILD)/sources: always
+	@if ! test -f $(BUILD)/build.ninja; then meson setup $(BUILD) >/dev/null; fi
+	@tools/sources all >$@.new; \
+	if cmp -s $@.new $@; then rm $@.new; \
+	else meson setup --reconfigure $(BUILD) >/dev/null && mv $@.new $@; fi
+
+.PHONY: always
+always:
+
+check: all unit house ## run all tests on a quick subset of Go toolchains
+	@tests/toolchains.sh quick
+	UNPARK_TOOLCHAINS=quick python3 -m pytest tests/program
+
+check-all: all unit house ## run all tests on every Go toolchain from 1.18 on
+	@tests/toolchains.sh all
+	UNPARK_TOOLCHAINS=all python3 -m pytest tests/program
+
+unit: $(BUILD)/sources ## run the unit tests alone
+	@meson test -C $(BUILD) --print-errorlogs
+
+house: ## run the checks of the house rules alone
+	@tools/house
+
+demo: ## install what is missing, build, find the leaks of an example service
+	@tools/deps
+	@$(MAKE) --no-print-directory all
+	@examples/demo.sh
+
+bench: all ## measure speed and memory beside the peers that are installed
+	@bench/run.py
+
+fuzz: ## fuzz every parser for FUZZ_SECONDS (60) each
+	@tools/fuzz $(FUZZ_SECONDS)
+
+install: all ## install below PREFIX (/usr/local), staged in DESTDIR
+	@meson configure $(BUILD) -Dprefix=$(abspath $(PREFIX))
+	@DESTDIR=$(DESTDIR) meson install -C $(BUILD)
+
+format: ## format the C sources
+	@tools/check-format --fix
+
+lint: house ## run the house checks and clang-tidy
+	@tools/tidy
+
+clean: ## remove everything that was built
+	@rm -rf build build-*
