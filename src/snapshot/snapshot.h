@@ -206,6 +206,10 @@ const struct snapshot_program *snapshot_program(const struct snapshot *snapshot)
 /* The text of string ID, "" for 0; may hold any bytes: escape before showing. */
 const char *snapshot_string(const struct snapshot *snapshot, uint32_t id);
 
+/* Bytes of string ID without its NUL (it may hold others); strings are 1 .. snapshot_string_count. */
+size_t snapshot_string_size(const struct snapshot *snapshot, uint32_t id);
+size_t snapshot_string_count(const struct snapshot *snapshot);
+
 /* Goroutines sorted by id. */
 const struct snapshot_goroutine *snapshot_goroutines(const struct snapshot *snapshot,
                                                      size_t *count);

@@ -1,0 +1,396 @@
+/* Building a snapshot: equal frames, stacks, label sets and objects are found by open-addressing
+ * tables of (hash, id) beside the arrays, which are freed when building ends. Hashes are seeded,
+ * for what is hashed comes from targets. */
+#include "base/clock.h"
+#include "base/hash_map.h"
+#include "snapshot/snapshot.h"
+#include "snapshot/snapshot_internal.h"
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { BUILDER_FIRST_CAPACITY = 64, BUILDER_NOTE_SIZE = 512, BUILDER_NOTES_MAX = 1000 };
+
+/* One entry; id 0 is free. */
+struct snapshot_builder_slot {
+    uint32_t hash;
+    uint32_t id;
+};
+
+/* A set of ids. */
+struct snapshot_builder_index {
+    struct snapshot_builder_slot *slots;
+    size_t capacity; /* a power of two, or 0 */
+    size_t count;
+};
+
+struct snapshot_builder {
+    struct snapshot *snapshot;
+    struct snapshot_builder_index frames, stacks, labels, objects;
+    uint64_t seed;
+};
+
+/* Tells whether what ID names equals the candidate. */
+typedef bool snapshot_builder_equal(const struct snapshot *snapshot, uint32_t id,
+                                    const void *candidate, size_t count);
+
+/* A new builder. */
+struct error *snapshot_builder_create(struct snapshot_builder **ret)
+{
+    struct snapshot_builder *builder = calloc(1, sizeof *builder);
+    struct snapshot *snapshot = calloc(1, sizeof *snapshot);
+    if (builder == NULL || snapshot == NULL) {
+        free(builder);
+        free(snapshot);
+        return error_no_memory();
+    }
+    builder->snapshot = snapshot;
+    builder->seed = hash_u64(clock_now() ^ (uint64_t)(uintptr_t)builder);
+    snapshot->program = (struct snapshot_program){.modified = -1,
+                                                  .pid = SNAPSHOT_UNKNOWN,
+                                                  .threads = SNAPSHOT_UNKNOWN,
+                                                  .taken_at_ns = SNAPSHOT_UNKNOWN,
+                                                  .read_ns = SNAPSHOT_UNKNOWN,
+                                                  .stopped_ns = SNAPSHOT_UNKNOWN};
+    struct error *error = intern_create(&snapshot->strings);
+    if (error != NULL) {
+        snapshot_builder_destroy(builder);
+        return error;
+    }
+    *ret = builder;
+    return NULL;
+}
+
+/* Frees the builder's own tables. */
+static void snapshot_builder_free(struct snapshot_builder *builder)
+{
+    free(builder->frames.slots);
+    free(builder->stacks.slots);
+    free(builder->labels.slots);
+    free(builder->objects.slots);
+    free(builder);
+}
+
+/* Frees a builder and what was built. */
+void snapshot_builder_destroy(struct snapshot_builder *builder)
+{
+    if (builder == NULL) {
+        return;
+    }
+    snapshot_destroy(builder->snapshot);
+    snapshot_builder_free(builder);
+}
+
+/* The identity. */
+struct snapshot_program *snapshot_builder_program(struct snapshot_builder *builder)
+{
+    return &builder->snapshot->program;
+}
+
+/* Doubles a table. */
+static struct error *snapshot_builder_index_double(struct snapshot_builder_index *index)
+{
+    size_t capacity = index->capacity == 0 ? BUILDER_FIRST_CAPACITY : index->capacity * 2;
+    struct snapshot_builder_slot *slots = calloc(capacity, sizeof *slots);
+    if (slots == NULL) {
+        return error_no_memory();
+    }
+    for (size_t i = 0; i < index->capacity; i++) {
+        if (index->slots[i].id == 0) {
+            continue;
+        }
+        size_t at = index->slots[i].hash & (capacity - 1);
+        while (slots[at].id != 0) {
+            at = (at + 1) & (capacity - 1);
+        }
+        slots[at] = index->slots[i];
+    }
+    free(index->slots);
+    index->slots = slots;
+    index->capacity = capacity;
+    return NULL;
+}
+
+/* The slot that holds the candidate's equal, or a free one where it belongs (id 0). */
+static struct error *snapshot_builder_index_find(struct snapshot_builder *builder,
+                                                 struct snapshot_builder_index *index,
+                                                 uint32_t hash, snapshot_builder_equal *equal,
+                                                 const void *candidate, size_t count,
+                                                 struct snapshot_builder_slot **ret)
+{
+    if (index->count >= index->capacity / 4 * 3) {
+        TRY(snapshot_builder_index_double(index));
+    }
+    size_t at = hash & (index->capacity - 1);
+    for (;; at = (at + 1) & (index->capacity - 1)) {
+        struct snapshot_builder_slot *slot = &index->slots[at];
+        if (slot->id == 0 ||
+            (slot->hash == hash && equal(builder->snapshot, slot->id, candidate, count))) {
+            *ret = slot;
+            return NULL;
+        }
+    }
+}
+
+/* Takes a free slot for a new ID. */
+static void snapshot_builder_index_take(struct snapshot_builder_index *index,
+                                        struct snapshot_builder_slot *slot, uint32_t hash,
+                                        size_t id)
+{
+    *slot = (struct snapshot_builder_slot){.hash = hash, .id = (uint32_t)id};
+    index->count++;
+}
+
+/* Refuses a table that would outgrow its 32-bit ids. */
+static struct error *snapshot_builder_check_room(size_t count, const char *what)
+{
+    if (count >= UINT32_MAX - 1) {
+        return error_create(ERROR_LIMIT, "more than %u different %s", UINT32_MAX - 1, what);
+    }
+    return NULL;
+}
+
+/* Finds or adds a string. */
+struct error *snapshot_builder_string(struct snapshot_builder *builder, const char *text,
+                                      size_t size, uint32_t *ret)
+{
+    return intern_add(builder->snapshot->strings, text, size, ret);
+}
+
+/* Compares frames; they have no padding. */
+static bool snapshot_builder_frame_equal(const struct snapshot *snapshot, uint32_t id,
+                                         const void *candidate, size_t count)
+{
+    (void)count;
+    _Static_assert(sizeof(struct snapshot_frame) == 32, "frames are compared as bytes");
+    return memcmp(&snapshot->frames.items[id - 1], candidate, sizeof(struct snapshot_frame)) == 0;
+}
+
+/* Finds or adds a frame. */
+struct error *snapshot_builder_frame(struct snapshot_builder *builder,
+                                     const struct snapshot_frame *frame, uint32_t *ret)
+{
+    struct snapshot *snapshot = builder->snapshot;
+    uint32_t hash = (uint32_t)hash_bytes(frame, sizeof *frame, builder->seed);
+    struct snapshot_builder_slot *slot;
+    TRY(snapshot_builder_index_find(builder, &builder->frames, hash, snapshot_builder_frame_equal,
+                                    frame, 1, &slot));
+    if (slot->id == 0) {
+        TRY(snapshot_builder_check_room(snapshot->frames.count, "frames"));
+        TRY(vector_append(&snapshot->frames, *frame));
+        snapshot_builder_index_take(&builder->frames, slot, hash, snapshot->frames.count);
+    }
+    *ret = slot->id;
+    return NULL;
+}
+
+/* Compares a stack's frame ids. */
+static bool snapshot_builder_stack_equal(const struct snapshot *snapshot, uint32_t id,
+                                         const void *candidate, size_t count)
+{
+    size_t have;
+    const uint32_t *frames = snapshot_stack(snapshot, id, &have);
+    return have == count && memcmp(frames, candidate, count * sizeof *frames) == 0;
+}
+
+/* Finds or adds a stack. */
+struct error *snapshot_builder_stack(struct snapshot_builder *builder, const uint32_t *frames,
+                                     size_t count, uint32_t *ret)
+{
+    struct snapshot *snapshot = builder->snapshot;
+    if (count == 0) {
+        *ret = 0;
+        return NULL;
+    }
+    uint32_t hash = (uint32_t)hash_bytes(frames, count * sizeof *frames, builder->seed);
+    struct snapshot_builder_slot *slot;
+    TRY(snapshot_builder_index_find(builder, &builder->stacks, hash, snapshot_builder_stack_equal,
+                                    frames, count, &slot));
+    if (slot->id == 0) {
+        TRY(snapshot_builder_check_room(snapshot->stacks.count, "stacks"));
+        TRY(vector_reserve(&snapshot->stack_frames, snapshot->stack_frames.count + count));
+        struct snapshot_span span = {.first = snapshot->stack_frames.count, .count = count};
+        TRY(vector_append(&snapshot->stacks, span));
+        memcpy(snapshot->stack_frames.items + span.first, frames, count * sizeof *frames);
+        snapshot->stack_frames.count += count;
+        snapshot_builder_index_take(&builder->stacks, slot, hash, snapshot->stacks.count);
+    }
+    *ret = slot->id;
+    return NULL;
+}
+
+/* Compares a label set. */
+static bool snapshot_builder_labels_equal(const struct snapshot *snapshot, uint32_t id,
+                                          const void *candidate, size_t count)
+{
+    size_t have;
+    const struct snapshot_label *labels = snapshot_labels(snapshot, id, &have);
+    return have == count && memcmp(labels, candidate, count * sizeof *labels) == 0;
+}
+
+/* Finds or adds a label set. */
+struct error *snapshot_builder_labels(struct snapshot_builder *builder,
+                                      const struct snapshot_label *labels, size_t count,
+                                      uint32_t *ret)
+{
+    struct snapshot *snapshot = builder->snapshot;
+    if (count == 0) {
+        *ret = 0;
+        return NULL;
+    }
+    uint32_t hash = (uint32_t)hash_bytes(labels, count * sizeof *labels, builder->seed);
+    struct snapshot_builder_slot *slot;
+    TRY(snapshot_builder_index_find(builder, &builder->labels, hash, snapshot_builder_labels_equal,
+                                    labels, count, &slot));
+    if (slot->id == 0) {
+        TRY(snapshot_builder_check_room(snapshot->labels.count, "label sets"));
+        TRY(vector_reserve(&snapshot->label_items, snapshot->label_items.count + count));
+        struct snapshot_span span = {.first = snapshot->label_items.count, .count = count};
+        TRY(vector_append(&snapshot->labels, span));
+        memcpy(snapshot->label_items.items + span.first, labels, count * sizeof *labels);
+        snapshot->label_items.count += count;
+        snapshot_builder_index_take(&builder->labels, slot, hash, snapshot->labels.count);
+    }
+    *ret = slot->id;
+    return NULL;
+}
+
+/* Compares an object's identity. */
+static bool snapshot_builder_object_equal(const struct snapshot *snapshot, uint32_t id,
+                                          const void *candidate, size_t count)
+{
+    (void)count;
+    const struct snapshot_object *have = &snapshot->objects.items[id - 1];
+    const struct snapshot_object *want = candidate;
+    return have->address == want->address && have->kind == want->kind;
+}
+
+/* Finds or adds an object. */
+struct error *snapshot_builder_object(struct snapshot_builder *builder,
+                                      const struct snapshot_object *object, uint32_t *ret)
+{
+    struct snapshot *snapshot = builder->snapshot;
+    struct snapshot_builder_slot *slot = NULL;
+    uint32_t hash = (uint32_t)hash_u64(object->address + builder->seed + object->kind);
+    if (object->address != 0) {
+        TRY(snapshot_builder_index_find(builder, &builder->objects, hash,
+                                        snapshot_builder_object_equal, object, 1, &slot));
+        if (slot->id != 0) {
+            *ret = slot->id - 1;
+            return NULL;
+        }
+    }
+    TRY(snapshot_builder_check_room(snapshot->objects.count, "objects"));
+    TRY(vector_append(&snapshot->objects, *object));
+    if (slot != NULL) {
+        snapshot_builder_index_take(&builder->objects, slot, hash, snapshot->objects.count);
+    }
+    *ret = (uint32_t)(snapshot->objects.count - 1);
+    return NULL;
+}
+
+/* Adds empty goroutines. */
+struct error *snapshot_builder_goroutines(struct snapshot_builder *builder, size_t count,
+                                          struct snapshot_goroutine **ret, size_t *first_ret)
+{
+    struct snapshot *snapshot = builder->snapshot;
+    size_t first = snapshot->goroutines.count;
+    if (count > UINT32_MAX - 1 - first) {
+        return error_create(ERROR_LIMIT, "more than %u goroutines", UINT32_MAX - 1);
+    }
+    TRY(vector_reserve(&snapshot->goroutines, first + count));
+    for (size_t i = 0; i < count; i++) {
+        snapshot->goroutines.items[first + i] =
+            (struct snapshot_goroutine){.age_ns = SNAPSHOT_UNKNOWN};
+    }
+    snapshot->goroutines.count += count;
+    *ret = snapshot->goroutines.items + first;
+    if (first_ret != NULL) {
+        *first_ret = first;
+    }
+    return NULL;
+}
+
+/* Sets the waits of a goroutine. */
+struct error *snapshot_builder_waits(struct snapshot_builder *builder, size_t index,
+                                     const struct snapshot_wait *waits, size_t count)
+{
+    struct snapshot *snapshot = builder->snapshot;
+    if (count > UINT32_MAX - 1 - snapshot->waits.count) {
+        return error_create(ERROR_LIMIT, "more than %u waits", UINT32_MAX - 1);
+    }
+    if (count > 0) {
+        TRY(vector_reserve(&snapshot->waits, snapshot->waits.count + count));
+        memcpy(snapshot->waits.items + snapshot->waits.count, waits, count * sizeof *waits);
+    }
+    snapshot->goroutines.items[index].first_wait = (uint32_t)snapshot->waits.count;
+    snapshot->goroutines.items[index].wait_count = (uint32_t)count;
+    snapshot->waits.count += count;
+    return NULL;
+}
+
+/* Sets the argument words of a goroutine. */
+struct error *snapshot_builder_arguments(struct snapshot_builder *builder, size_t index,
+                                         const uint64_t *words, size_t count)
+{
+    struct snapshot_goroutine *goroutine = &builder->snapshot->goroutines.items[index];
+    return snapshot_words_add(&builder->snapshot->words, goroutine->stack, words, count,
+                              &goroutine->arguments);
+}
+
+/* Adds a note. */
+struct error *snapshot_builder_note(struct snapshot_builder *builder, const char *format, ...)
+{
+    char text[BUILDER_NOTE_SIZE];
+    va_list arguments;
+    va_start(arguments, format);
+    int size = vsnprintf(text, sizeof text, format, arguments);
+    va_end(arguments);
+    if (size < 0) {
+        return error_create(ERROR_INTERNAL, "a note cannot be formatted");
+    }
+    if (builder->snapshot->notes.count >= BUILDER_NOTES_MAX) {
+        return NULL;
+    }
+    char *copy = strdup(text);
+    if (copy == NULL) {
+        return error_no_memory();
+    }
+    struct error *error = vector_append(&builder->snapshot->notes, copy);
+    if (error != NULL) {
+        free(copy);
+    }
+    return error;
+}
+
+/* Drops the entries that were never filled in. */
+static void snapshot_builder_drop_unused(struct snapshot *snapshot)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < snapshot->goroutines.count; i++) {
+        if (snapshot->goroutines.items[i].id == 0) {
+            continue;
+        }
+        if (kept != i) {
+            snapshot->goroutines.items[kept] = snapshot->goroutines.items[i];
+        }
+        kept++;
+    }
+    snapshot->goroutines.count = kept;
+}
+
+/* Ends building. */
+struct error *snapshot_builder_finish(struct snapshot_builder *builder, struct snapshot **ret)
+{
+    struct snapshot *snapshot = builder->snapshot;
+    snapshot_builder_free(builder);
+    snapshot_builder_drop_unused(snapshot);
+    struct error *error = snapshot_sort(snapshot->goroutines.items, snapshot->goroutines.count);
+    if (error != NULL) {
+        snapshot_destroy(snapshot);
+        return error;
+    }
+    *ret = snapshot;
+    return NULL;
+}
