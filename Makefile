@@ -10,7 +10,7 @@ export UNPARK ?= $(BUILD)/unpark
 .PHONY: all help deps check check-all unit house program demo bench fuzz install format lint clean
 
 all: $(BUILD)/sources ## build the program, build/unpark (the default)
-	@ninja -C $(BUILD) --quiet
+	@ninja -C $(BUILD) --quiet unpark
 
 help: ## list what can be made
 	@sed -n 's/^\([a-z-]*\):.* ## \(.*\)/make \1\t\2/p' Makefile | expand -t 16
@@ -39,8 +39,9 @@ check-all: all unit house ## run all tests on every Go toolchain from 1.18 on
 unit: $(BUILD)/sources ## run the unit tests alone
 	@meson test -C $(BUILD) --print-errorlogs
 
-house: ## run the checks of the house rules alone
+house: ## run the checks of the house rules alone, and their tests
 	@tools/house
+	@python3 -m pytest -q tests/checks
 
 demo: ## install what is missing, build, find the leaks of an example service
 	@tools/deps
