@@ -111,6 +111,32 @@ size_t snapshot_stack_count(const struct snapshot *snapshot)
     return snapshot->stacks.count;
 }
 
+/* The innermost frame with none of the flags, or 0. */
+static uint32_t snapshot_frame_without(const struct snapshot *snapshot, const uint32_t *frames,
+                                       size_t count, uint32_t flags)
+{
+    for (size_t i = 0; i < count; i++) {
+        if ((snapshot_frame(snapshot, frames[i])->flags & flags) == 0) {
+            return frames[i];
+        }
+    }
+    return 0;
+}
+
+/* The frame that names a stack. */
+uint32_t snapshot_user_frame(const struct snapshot *snapshot, uint32_t stack)
+{
+    const uint32_t never = FRAME_NOT_GO | FRAME_ELIDED | FRAME_WRAPPER;
+    size_t count;
+    const uint32_t *frames = snapshot_stack(snapshot, stack, &count);
+    uint32_t frame = snapshot_frame_without(snapshot, frames, count,
+                                            never | FRAME_RUNTIME | FRAME_STANDARD_LIBRARY);
+    if (frame == 0) {
+        frame = snapshot_frame_without(snapshot, frames, count, never | FRAME_RUNTIME);
+    }
+    return frame == 0 && count > 0 ? frames[0] : frame;
+}
+
 /* One object. */
 const struct snapshot_object *snapshot_object(const struct snapshot *snapshot, uint32_t index)
 {

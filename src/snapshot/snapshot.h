@@ -226,6 +226,10 @@ size_t snapshot_frame_count(const struct snapshot *snapshot);
 const uint32_t *snapshot_stack(const struct snapshot *snapshot, uint32_t id, size_t *count);
 size_t snapshot_stack_count(const struct snapshot *snapshot);
 
+/* The frame of STACK that a user knows best: the innermost outside runtime and standard library, or
+ * else the innermost outside the runtime, or else the innermost; 0 for an empty stack. */
+uint32_t snapshot_user_frame(const struct snapshot *snapshot, uint32_t stack);
+
 const struct snapshot_object *snapshot_object(const struct snapshot *snapshot, uint32_t index);
 size_t snapshot_object_count(const struct snapshot *snapshot);
 
