@@ -1,0 +1,3 @@
+module example.com/unpark/layoutgen
+
+go 1.19

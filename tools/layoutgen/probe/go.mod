@@ -1,0 +1,3 @@
+module example.com/unpark/layoutgen/probe
+
+go 1.18
