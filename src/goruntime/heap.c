@@ -1,0 +1,364 @@
+/* The span table: every mspan in use, where its objects are, and where their pointer maps are.
+ *
+ * Source: runtime/mheap.go and mbitmap.go of Go 1.18 to 1.27; offsets from the layout rows.
+ * mheap_.allspans is a slice of *mspan that only grows; entries of freed spans have state 0. A span
+ * lies within arenas of 64 MiB; heapArena structs hold the pointer bitmaps up to Go 1.21.
+ * Invariants checked here: spans do not overlap, objects lie inside their pages, counts are bounded
+ * by pages. */
+#include "goruntime/heap.h"
+#include "base/bytes.h"
+#include "base/cleanup.h"
+#include "base/hash_map.h"
+#include "base/vector.h"
+#include "goruntime/heap_internal.h"
+#include "goruntime/internal.h"
+#include "target/gather.h"
+#include <stdlib.h>
+
+enum {
+    HEAP_SPAN_STATE_IN_USE = 1,
+    HEAP_SPANS_MAX = 1 << 27,    /* 1 TiB of 8 KiB spans */
+    HEAP_ARENAS_MAX = 1 << 22,   /* the whole 48-bit address space */
+    HEAP_INLINE_MARK_BYTES = 128 /* sizeof(spanInlineMarkBits), 1.25 on */
+};
+
+struct heap_reading {
+    struct heap *heap;
+    const struct layout *layout;
+    size_t capacity;
+};
+
+/* The reciprocal that replaces division by ELEMENT_SIZE, as runtime/sizeclasses.go does it. */
+static uint32_t heap_reciprocal(uint64_t element_size, uint64_t count)
+{
+    return count <= 1 ? 0 : (uint32_t)((UINT64_C(0xffffffff) / element_size) + 1);
+}
+
+/* How objects of a span of RELEASE with this class and element size say where pointers are. */
+static enum heap_map heap_map_of(int release, uint8_t spanclass, uint64_t element_size,
+                                 bool user_arena)
+{
+    if ((spanclass & 1) != 0) {
+        return HEAP_MAP_NONE;
+    }
+    if (user_arena) {
+        return HEAP_MAP_CONSERVATIVE;
+    }
+    if (release <= 19) {
+        return HEAP_MAP_ARENA_PAIRS;
+    }
+    if (release <= 21) {
+        return HEAP_MAP_ARENA_BITS;
+    }
+    if (element_size <= HEAP_SPAN_BITS_MAX) {
+        return HEAP_MAP_SPAN_BITS;
+    }
+    return spanclass >> 1 == 0 ? HEAP_MAP_LARGE_TYPE : HEAP_MAP_HEADER;
+}
+
+/* Decodes one mspan into the table when it is in use and makes sense. */
+static struct error *heap_visit_span(void *context, const struct gather_item *item,
+                                     const uint8_t *bytes)
+{
+    struct heap_reading *reading = context;
+    const struct layout *layout = reading->layout;
+    if (bytes == NULL) {
+        reading->heap->odd_spans++;
+        return NULL;
+    }
+    if (bytes[layout->mspan.state] != HEAP_SPAN_STATE_IN_USE) {
+        return NULL;
+    }
+    struct heap_span span = {.address = item->address};
+    uint64_t pages = bytes_u64(bytes + layout->mspan.npages);
+    uint64_t count = layout->minor >= 22 ? bytes_u16(bytes + layout->mspan.nelems)
+                                         : bytes_u64(bytes + layout->mspan.nelems);
+    span.start = bytes_u64(bytes + layout->mspan.start_addr);
+    span.element_size = bytes_u64(bytes + layout->mspan.elemsize);
+    span.limit = bytes_u64(bytes + layout->mspan.limit);
+    span.specials = bytes_u64(bytes + layout->mspan.specials);
+    bool user_arena = layout->mspan.is_user_arena_chunk != LAYOUT_ABSENT &&
+                      bytes[layout->mspan.is_user_arena_chunk] != 0;
+    if (layout->mspan.large_type != LAYOUT_ABSENT) {
+        span.large_type = bytes_u64(bytes + layout->mspan.large_type);
+    }
+    uint64_t size = pages << HEAP_PAGE_SHIFT;
+    if (pages == 0 || pages > UINT32_MAX || span.start % (1 << HEAP_PAGE_SHIFT) != 0 ||
+        span.start + size < span.start || span.start >> 48 != 0 || span.element_size == 0 ||
+        span.element_size > size || count == 0 || count > size / span.element_size ||
+        span.limit < span.start || span.limit > span.start + size) {
+        reading->heap->odd_spans++;
+        return NULL;
+    }
+    span.pages = (uint32_t)pages;
+    span.object_count = (uint32_t)count;
+    span.limit = span.start + count * span.element_size;
+    span.reciprocal = heap_reciprocal(span.element_size, count);
+    span.map = (uint8_t)heap_map_of(layout->minor, bytes[layout->mspan.spanclass],
+                                    span.element_size, user_arena);
+    if (reading->heap->span_count < reading->capacity) {
+        reading->heap->spans[reading->heap->span_count++] = span;
+    }
+    return NULL;
+}
+
+/* The addresses of all mspans of RUNTIME. */
+static struct error *heap_span_addresses(struct goruntime *runtime, struct gather_item **ret,
+                                         size_t *count_ret)
+{
+    const struct layout *layout = runtime->layout;
+    if (runtime->globals.mheap == 0) {
+        return error_create(ERROR_NOT_FOUND, "the runtime's heap (mheap_) was not found");
+    }
+    uint8_t slice[16];
+    TRY(target_read(runtime->target,
+                    runtime->globals.mheap + (uint64_t)(uint32_t)layout->mheap.allspans, slice,
+                    sizeof slice));
+    uint64_t array = bytes_u64(slice);
+    uint64_t count = bytes_u64(slice + 8);
+    if (count > HEAP_SPANS_MAX) {
+        return error_create(ERROR_CORRUPT, "mheap_.allspans holds %llu spans",
+                            (unsigned long long)count);
+    }
+    CLEANUP_FREE uint64_t *pointers = malloc(count * sizeof *pointers + 1);
+    CLEANUP_FREE struct gather_item *items = malloc(count * sizeof *items + 1);
+    if (pointers == NULL || items == NULL) {
+        return error_no_memory();
+    }
+    TRY(target_read(runtime->target, array, pointers, count * sizeof *pointers));
+    size_t kept = 0;
+    for (size_t i = 0; i < count; i++) {
+        if (pointers[i] != 0) {
+            items[kept++] = (struct gather_item){pointers[i], i};
+        }
+    }
+    *ret = TAKE(items);
+    *count_ret = kept;
+    return NULL;
+}
+
+/* Orders spans by address. */
+static int heap_compare_spans(const void *left, const void *right)
+{
+    uint64_t a = ((const struct heap_span *)left)->start;
+    uint64_t b = ((const struct heap_span *)right)->start;
+    return a < b ? -1 : a > b;
+}
+
+/* Reads all spans in use into HEAP, sorted by address and numbered. */
+static struct error *heap_read_spans(struct heap *heap)
+{
+    struct goruntime *runtime = heap->runtime;
+    CLEANUP_FREE struct gather_item *items = NULL;
+    size_t count = 0;
+    TRY(heap_span_addresses(runtime, &items, &count));
+    heap->spans = malloc((count + 1) * sizeof *heap->spans);
+    if (heap->spans == NULL) {
+        return error_no_memory();
+    }
+    struct heap_reading reading = {heap, runtime->layout, count};
+    TRY(gather_visit(runtime->target, items, count, (size_t)runtime->layout->mspan.size,
+                     heap_visit_span, &reading));
+    qsort(heap->spans, heap->span_count, sizeof *heap->spans, heap_compare_spans);
+    uint64_t end = 0;
+    size_t kept = 0;
+    for (size_t i = 0; i < heap->span_count; i++) {
+        struct heap_span span = heap->spans[i];
+        if (span.start < end) {
+            heap->odd_spans++;
+            continue;
+        }
+        end = span.start + ((uint64_t)span.pages << HEAP_PAGE_SHIFT);
+        span.first_object = heap->object_count;
+        heap->object_count += span.object_count;
+        heap->spans[kept++] = span;
+    }
+    heap->span_count = kept;
+    if (heap->span_count > 0) {
+        heap->lowest = heap->spans[0].start;
+        heap->highest = end;
+    }
+    return NULL;
+}
+
+/* The number of L2 entries that precede address 0: amd64 starts at the negative half. */
+static uint64_t heap_arena_base(const struct layout *layout)
+{
+    return layout->machine == LAYOUT_MACHINE_AMD64 ? UINT64_C(0xffff800000000000) : 0;
+}
+
+/* Fetches the heapArena of ARENA (number NUMBER): its address, and its bitmap up to 1.21. */
+static struct error *heap_read_arena(struct heap *heap, uint64_t l2, uint64_t number,
+                                     struct heap_arena *arena)
+{
+    const struct layout *layout = heap->runtime->layout;
+    struct target *target = heap->runtime->target;
+    uint64_t index = ((number << HEAP_ARENA_SHIFT) - heap_arena_base(layout)) >> HEAP_ARENA_SHIFT;
+    uint8_t word[8];
+    TRY(target_read(target, l2 + index * 8, word, sizeof word));
+    arena->metadata = bytes_u64(word);
+    int32_t marks = layout->heap_arena.page_use_span_inline_mark_bits;
+    if (marks != LAYOUT_ABSENT) {
+        TRY(target_read(target, arena->metadata + (uint64_t)(uint32_t)marks, arena->inline_marks,
+                        sizeof arena->inline_marks));
+    }
+    if (layout->heap_arena.bitmap == LAYOUT_ABSENT || layout->minor > 21) {
+        return NULL;
+    }
+    size_t size = (size_t)layout->heap_arena.spans; /* bitmaps stand before spans */
+    arena->bitmap = target_view(target, arena->metadata, size);
+    if (arena->bitmap == NULL) {
+        arena->owned = malloc(size);
+        if (arena->owned == NULL) {
+            return error_no_memory();
+        }
+        TRY(target_read(target, arena->metadata, arena->owned, size));
+        arena->bitmap = arena->owned;
+    }
+    return NULL;
+}
+
+/* Builds the page table over all spans. */
+static struct error *heap_index_pages(struct heap *heap)
+{
+    const struct layout *layout = heap->runtime->layout;
+    if (heap->span_count == 0) {
+        return NULL;
+    }
+    heap->first_arena = heap->lowest >> HEAP_ARENA_SHIFT;
+    uint64_t count = ((heap->highest - 1) >> HEAP_ARENA_SHIFT) - heap->first_arena + 1;
+    if (count > HEAP_ARENAS_MAX) {
+        return error_create(ERROR_CORRUPT, "spans lie %llu arenas apart",
+                            (unsigned long long)count);
+    }
+    heap->arenas = calloc(count, sizeof *heap->arenas);
+    if (heap->arenas == NULL) {
+        return error_no_memory();
+    }
+    heap->arena_count = count;
+    uint8_t word[8];
+    TRY(target_read(heap->runtime->target,
+                    heap->runtime->globals.mheap + (uint64_t)(uint32_t)layout->mheap.arenas, word,
+                    sizeof word));
+    uint64_t l2 = bytes_u64(word);
+    for (size_t i = 0; i < heap->span_count; i++) {
+        const struct heap_span *span = &heap->spans[i];
+        for (uint64_t page = 0; page < span->pages; page++) {
+            uint64_t address = span->start + (page << HEAP_PAGE_SHIFT);
+            uint64_t number = (address >> HEAP_ARENA_SHIFT) - heap->first_arena;
+            if (heap->arenas[number] == NULL) {
+                heap->arenas[number] = calloc(1, sizeof *heap->arenas[number]);
+                if (heap->arenas[number] == NULL) {
+                    return error_no_memory();
+                }
+                TRY(heap_read_arena(heap, l2, number + heap->first_arena, heap->arenas[number]));
+            }
+            heap->arenas[number]->spans[(address >> HEAP_PAGE_SHIFT) % HEAP_ARENA_PAGES] =
+                (uint32_t)i + 1;
+        }
+    }
+    return NULL;
+}
+
+/* True when the span's first page is marked as holding inline mark bits (Green Tea, 1.25 on). */
+static bool heap_has_inline_marks(const struct heap *heap, const struct heap_span *span)
+{
+    const struct heap_arena *arena =
+        heap->arenas[(span->start >> HEAP_ARENA_SHIFT) - heap->first_arena];
+    uint64_t page = (span->start >> HEAP_PAGE_SHIFT) % HEAP_ARENA_PAGES;
+    return (arena->inline_marks[page / 8] >> page % 8 & 1) != 0;
+}
+
+/* Points every span at its bytes and pointer bits in our memory; without bits it becomes
+ * conservative. */
+static void heap_attach_views(struct heap *heap)
+{
+    for (size_t i = 0; i < heap->span_count; i++) {
+        struct heap_span *span = &heap->spans[i];
+        size_t size = (size_t)span->pages << HEAP_PAGE_SHIFT;
+        if (span->map != HEAP_MAP_NONE) {
+            span->view = target_view(heap->runtime->target, span->start, size);
+        }
+        if (span->map != HEAP_MAP_SPAN_BITS) {
+            continue;
+        }
+        size_t bitmap = size / 64;
+        size_t tail = bitmap + (heap_has_inline_marks(heap, span) ? HEAP_INLINE_MARK_BYTES : 0);
+        if (span->view == NULL || tail >= size || span->limit > span->start + size - tail) {
+            span->map = HEAP_MAP_CONSERVATIVE;
+            continue;
+        }
+        span->bits = span->view + size - tail;
+    }
+}
+
+struct error *heap_create(struct goruntime *runtime, struct heap **ret)
+{
+    struct heap *heap = calloc(1, sizeof *heap);
+    if (heap == NULL) {
+        return error_no_memory();
+    }
+    heap->runtime = runtime;
+    pthread_mutex_init(&heap->type_lock, NULL);
+    struct error *error = heap_read_spans(heap);
+    if (error == NULL) {
+        error = heap_index_pages(heap);
+    }
+    if (error != NULL) {
+        heap_destroy(heap);
+        return error_wrap(error, "heap");
+    }
+    heap_attach_views(heap);
+    *ret = heap;
+    return NULL;
+}
+
+void heap_destroy(struct heap *heap)
+{
+    if (heap == NULL) {
+        return;
+    }
+    for (size_t i = 0; i < heap->arena_count; i++) {
+        if (heap->arenas[i] != NULL) {
+            free(heap->arenas[i]->owned);
+            free(heap->arenas[i]);
+        }
+    }
+    pthread_mutex_destroy(&heap->type_lock);
+    free(heap->arenas);
+    free(heap->spans);
+    free(heap);
+}
+
+uint64_t heap_object_count(const struct heap *heap)
+{
+    return heap->object_count;
+}
+
+const struct heap_span *heap_spans(const struct heap *heap, size_t *count)
+{
+    *count = heap->span_count;
+    return heap->spans;
+}
+
+size_t heap_odd_spans(const struct heap *heap)
+{
+    return heap->odd_spans;
+}
+
+bool heap_find(const struct heap *heap, uint64_t address, struct heap_object *ret)
+{
+    const struct heap_span *span = heap_span_of(heap, address);
+    if (span == NULL || address >= span->limit) {
+        return false;
+    }
+    uint64_t index = heap_index_in_span(span, address);
+    *ret = (struct heap_object){
+        .address = span->start + index * span->element_size,
+        .size = span->element_size,
+        .number = span->first_object + index,
+        .span = (uint32_t)(span - heap->spans),
+        .noscan = span->map == HEAP_MAP_NONE,
+    };
+    return true;
+}

@@ -1,0 +1,59 @@
+/* The span table behind struct heap, for heap*.c and mark.c. */
+#ifndef UNPARK_GORUNTIME_HEAP_INTERNAL_H
+#define UNPARK_GORUNTIME_HEAP_INTERNAL_H
+
+#include "goruntime/heap.h"
+#include <pthread.h>
+
+/* Sizes of Go's heap on 64-bit Linux, equal in 1.18 to 1.27 (runtime/malloc.go). */
+enum {
+    HEAP_PAGE_SHIFT = 13,
+    HEAP_ARENA_SHIFT = 26,
+    HEAP_ARENA_PAGES = 1 << (HEAP_ARENA_SHIFT - HEAP_PAGE_SHIFT),
+    HEAP_SPAN_BITS_MAX = 512 /* largest element whose pointer bits stand in the span */
+};
+
+/* One 64 MiB arena. */
+struct heap_arena {
+    uint64_t metadata;     /* address of its heapArena; 0 unknown */
+    const uint8_t *bitmap; /* pointer bitmap up to 1.21, in our memory, or NULL */
+    uint8_t *owned;        /* the same when it had to be copied */
+    uint8_t inline_marks[HEAP_ARENA_PAGES / 8]; /* pageUseSpanInlineMarkBits, 1.25 on */
+    uint32_t spans[HEAP_ARENA_PAGES];           /* by page: index of the span + 1, 0 none */
+};
+
+struct heap {
+    struct goruntime *runtime;
+    struct heap_span *spans;
+    size_t span_count;
+    size_t odd_spans; /* left out: unreadable, senseless or overlapping */
+    uint64_t object_count;
+    uint64_t first_arena;       /* number (address >> 26) of arenas[0] */
+    struct heap_arena **arenas; /* NULL where there is none */
+    size_t arena_count;
+    uint64_t lowest, highest;  /* all spans lie within */
+    pthread_mutex_t type_lock; /* image and target reads of types */
+};
+
+/* The span that holds ADDRESS, or NULL. */
+static inline const struct heap_span *heap_span_of(const struct heap *heap, uint64_t address)
+{
+    if (address - heap->lowest >= heap->highest - heap->lowest) {
+        return NULL;
+    }
+    const struct heap_arena *arena =
+        heap->arenas[(address >> HEAP_ARENA_SHIFT) - heap->first_arena];
+    if (arena == NULL) {
+        return NULL;
+    }
+    uint32_t span = arena->spans[(address >> HEAP_PAGE_SHIFT) % HEAP_ARENA_PAGES];
+    return span == 0 ? NULL : &heap->spans[span - 1];
+}
+
+/* The index of the object of SPAN that holds ADDRESS (start <= address < limit). */
+static inline uint64_t heap_index_in_span(const struct heap_span *span, uint64_t address)
+{
+    return (address - span->start) * span->reciprocal >> 32;
+}
+
+#endif
