@@ -1,6 +1,7 @@
-/* A copy of one moment: bytes fetched from a stopped target, kept after it runs again. While open, a
- * read of what was not fetched yet is fetched from the base target and kept; once sealed, it faults, and
- * only mappings that nobody can write (code, read-only data) still come from the base. */
+/* A copy of one moment: bytes fetched from a stopped target, kept after it runs again. While open,
+ * a read of what was not fetched yet is fetched from the base target and kept; once sealed, it
+ * faults, and only mappings that nobody can write (code, read-only data) still come from the base.
+ */
 #ifndef UNPARK_TARGET_COPY_H
 #define UNPARK_TARGET_COPY_H
 
@@ -16,15 +17,16 @@ struct copy_range {
  * every function of target.h works. Threads and registers are those of BASE at seal time. */
 NODISCARD struct error *copy_create(struct target *base, struct target **ret);
 
-/* Prepares SIZE bytes of populated memory for later fetches, before the stop. ERROR_OUT_OF_MEMORY (with
- * the estimate in the message) when the machine's or our cgroup's headroom does not hold them. */
+/* Prepares SIZE bytes of populated memory for later fetches, before the stop. ERROR_OUT_OF_MEMORY
+ * (with the estimate in the message) when the machine's or our cgroup's headroom does not hold
+ * them. */
 NODISCARD struct error *copy_reserve(struct target *copy, uint64_t size);
 
-/* Fetches COUNT ranges with as many threads as the machine has memory bandwidth for. Overlaps with what is
- * there are skipped. Unreadable parts stay absent (reads of them fault). DEADLINE_NS (clock_now, 0: none):
- * ERROR_LIMIT when it passes. */
-NODISCARD struct error *copy_fetch(struct target *copy, const struct copy_range *ranges, size_t count,
-                                   uint64_t deadline_ns);
+/* Fetches COUNT ranges with as many threads as the machine has memory bandwidth for. Overlaps with
+ * what is there are skipped. Unreadable parts stay absent (reads of them fault). DEADLINE_NS
+ * (clock_now, 0: none): ERROR_LIMIT when it passes. */
+NODISCARD struct error *copy_fetch(struct target *copy, const struct copy_range *ranges,
+                                   size_t count, uint64_t deadline_ns);
 
 /* Ends the moment: keeps mappings, threads and registers as of now; later reads of what is absent
  * fault. Call it before target_resume of the base. */
@@ -33,8 +35,8 @@ NODISCARD struct error *copy_seal(struct target *copy);
 /* Bytes held. */
 uint64_t copy_size(const struct target *copy);
 
-/* The bytes at ADDRESS in our memory when all SIZE of them are there in one piece (copies, cores and
- * memory targets), else NULL; no system call. Valid as long as TARGET. */
+/* The bytes at ADDRESS in our memory when all SIZE of them are there in one piece (copies, cores
+ * and memory targets), else NULL; no system call. Valid as long as TARGET. */
 const uint8_t *target_view(const struct target *target, uint64_t address, size_t size);
 
 #endif

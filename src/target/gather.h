@@ -10,8 +10,8 @@ struct gather_item {
     uint64_t tag;
 };
 
-/* Called once per item in address order; BYTES (gather's size of them) is NULL when the object is not
- * readable. An error ends the gathering and is returned. */
+/* Called once per item in address order; BYTES (gather's size of them) is NULL when the object is
+ * not readable. An error ends the gathering and is returned. */
 typedef struct error *gather_visitor(void *context, const struct gather_item *item,
                                      const uint8_t *bytes);
 

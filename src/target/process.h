@@ -12,18 +12,18 @@
 struct process_info {
     pid_t pid;
     uid_t uid;
-    char *user;          /* name of uid, or the number as text */
-    char *command;       /* comm */
-    char *command_line;  /* arguments joined by spaces, cut at 4096 bytes; "" when empty */
-    char *executable;    /* readlink of exe, "" when not permitted */
+    char *user;         /* name of uid, or the number as text */
+    char *command;      /* comm */
+    char *command_line; /* arguments joined by spaces, cut at 4096 bytes; "" when empty */
+    char *executable;   /* readlink of exe, "" when not permitted */
     bool executable_known;
     bool executable_deleted;
-    uint64_t age_ns;     /* since start */
+    uint64_t age_ns; /* since start */
     uint32_t threads;
     uint64_t resident_bytes;
     uint64_t swap_bytes;
-    pid_t tracer;        /* 0 when untraced */
-    char state;          /* R S D T t Z ... of the main thread */
+    pid_t tracer; /* 0 when untraced */
+    char state;   /* R S D T t Z ... of the main thread */
     bool kernel_thread;
 };
 
@@ -35,17 +35,19 @@ void process_info_deinit(struct process_info *info);
 NODISCARD struct error *process_list(pid_t **ret, size_t *count_ret);
 
 /* Why the memory of PID cannot be read and what to do about it, as an ERROR_PERMISSION; looks at
- * users, yama's ptrace_scope, capabilities, user namespaces, dumpable, a tracer. */
+ * users, yama's ptrace_scope, capabilities, user namespaces, dumpable. (A tracer does not hinder
+ * reading; target_stop names it.) */
 NODISCARD struct error *process_explain_permission(pid_t pid);
 
 /* What descriptor FD of PID is, as one line for people: "tcp 10.0.0.7:51234 -> 10.0.0.9:5432",
  * "tcp 0.0.0.0:80 listening", "udp ...", "unix @name or path", "pipe 4711", "eventfd", "inotify",
- * "timerfd", "file /path". Looks in the process's own network namespace. ERROR_NOT_FOUND when closed. */
+ * "timerfd", "file /path". Looks in the process's own network namespace. ERROR_NOT_FOUND when
+ * closed. */
 struct process_descriptors;
 NODISCARD struct error *process_descriptors_create(pid_t pid, struct process_descriptors **ret);
 void process_descriptors_destroy(struct process_descriptors *descriptors);
-NODISCARD struct error *process_descriptors_describe(struct process_descriptors *descriptors, int fd,
-                                                     struct string_builder *ret);
+NODISCARD struct error *process_descriptors_describe(struct process_descriptors *descriptors,
+                                                     int fd, struct string_builder *ret);
 
 /* The name of system call NUMBER on MACHINE ("futex"), or NULL when unknown. */
 const char *process_system_call_name(enum target_machine machine, int64_t number);

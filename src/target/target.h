@@ -42,18 +42,20 @@ struct target_range {
 struct target_registers {
     uint64_t pc;
     uint64_t sp;
-    uint64_t general[33]; /* amd64: rax rbx rcx rdx rsi rdi rbp rsp r8..r15; arm64: x0..x30 */
+    /* amd64: rax rbx rcx rdx rsi rdi rbp rsp r8..r15, then orig_rax and fs_base; arm64: x0..x30. */
+    uint64_t general[33];
 };
 
 struct target_thread {
     pid_t tid;
+    pid_t inner_tid; /* as the target itself sees it (Go's m.procid); 0 unknown */
     bool has_registers;
     struct target_registers registers;
 };
 
 /* The system call that a thread is in. */
 struct target_system_call {
-    bool known;  /* false: not readable, or the thread is running in user mode */
+    bool known; /* false: not readable, or the thread is running in user mode */
     int64_t number;
     uint64_t arguments[6];
 };
@@ -65,10 +67,10 @@ struct target;
  * ERROR_GONE when there is no such process or it is a zombie or kernel thread. */
 NODISCARD struct error *target_open_pid(pid_t pid, struct target **ret);
 
-/* Opens the ELF core at PATH. EXE is the executable, or NULL to find it (NT_FILE/NT_AUXV path, beside
- * the core, by build id); a build id of EXE (GNU or Go) that differs from the core's is ERROR_USAGE.
- * A core whose executable cannot be found opens as long as its own bytes suffice; reads of what is
- * missing fault. A truncated core opens; reads beyond its end fault. */
+/* Opens the ELF core at PATH. EXE is the executable, or NULL to find it (NT_FILE/NT_AUXV path,
+ * beside the core, by build id); a build id of EXE (GNU or Go) that differs from the core's is
+ * ERROR_USAGE. A core whose executable cannot be found opens as long as its own bytes suffice;
+ * reads of what is missing fault. A truncated core opens; reads beyond its end fault. */
 NODISCARD struct error *target_open_core(const char *path, const char *exe, struct target **ret);
 
 /* A target of caller-made memory for tests and fuzzing. RANGES (count of them, sorted, disjoint)
@@ -118,25 +120,33 @@ NODISCARD struct error *target_read_ranges(struct target *target, struct target_
 NODISCARD struct error *target_open_file(struct target *target,
                                          const struct target_mapping *mapping, int *ret);
 
-/* The threads now; *RET is a heap array of the caller's. Registers only in cores and when stopped. */
+/* The threads now; *RET is a heap array of the caller's. Registers only in cores and when stopped.
+ */
 NODISCARD struct error *target_threads(struct target *target, struct target_thread **ret,
                                        size_t *count_ret);
 
-/* The system call that thread TID is in (unknown in cores). Never an error for a thread that ended. */
+/* The system call that thread TID is in (unknown in cores). Never an error for a thread that ended.
+ */
 NODISCARD struct error *target_system_call(struct target *target, pid_t tid,
                                            struct target_system_call *ret);
 
-/* Stops every thread by PTRACE_SEIZE and PTRACE_INTERRUPT, until no new thread appears; needs no stop
- * and does nothing in cores. The kernel resumes the target if we die. ERROR_PERMISSION names who
- * traces it already. On any error the target runs as before. Must be called, and resumed, from one
- * thread. LIMIT_NS bounds the time until all are stopped (0: no bound), then ERROR_LIMIT. */
+/* Stops every thread by PTRACE_SEIZE and PTRACE_INTERRUPT, until no new thread appears; needs no
+ * stop and does nothing in cores. The kernel resumes the target if we die. ERROR_PERMISSION names
+ * who traces it already. On any error the target runs as before. Must be called, and resumed, from
+ * one thread. LIMIT_NS bounds the time until all are stopped (0: no bound), then ERROR_LIMIT. */
 NODISCARD struct error *target_stop(struct target *target, uint64_t limit_ns);
 
-/* Lets every thread run again, passing on the signals that arrived meanwhile; nothing when running. */
+/* Lets every thread run again, passing on the signals that arrived meanwhile; nothing when running.
+ */
 void target_resume(struct target *target);
 
 /* True between a successful target_stop and target_resume. */
 bool target_is_stopped(const struct target *target);
+
+/* True when nothing can have run since target_stop succeeded: every thread is still held by us, or,
+ * in a target that others keep stopped, still stopped without having been scheduled. Ask before
+ * target_resume; false when not stopped. Always true for cores. */
+bool target_stop_held(struct target *target);
 
 /* Nanoseconds that the target was kept stopped by us in all. */
 uint64_t target_stopped_ns(const struct target *target);

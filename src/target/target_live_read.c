@@ -1,0 +1,162 @@
+/* Bytes of a live process. */
+#include "target/target_live.h"
+
+#include <errno.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+enum {
+    TARGET_LIVE_BATCH = 1024,      /* UIO_MAXIOV, include/uapi/linux/uio.h */
+    TARGET_LIVE_CALL_MAX = 1 << 30 /* below MAX_RW_COUNT, which cuts a call silently */
+};
+
+/* Addresses of programs end below this on amd64 (5-level paging) and arm64 (52 bits). */
+#define TARGET_LIVE_ADDRESS_END ((uint64_t)1 << 57)
+
+/* One call to the kernel: pieces of consecutive ranges. */
+struct target_live_batch {
+    struct iovec local[TARGET_LIVE_BATCH];
+    struct iovec remote[TARGET_LIVE_BATCH];
+    size_t index[TARGET_LIVE_BATCH]; /* the range of each piece */
+    size_t count;
+};
+
+struct error *target_live_check(const struct target_live *live)
+{
+    uint8_t byte;
+    if (live->memory >= 0 && pread(live->memory, &byte, 1, 0) == 0) {
+        return target_live_gone(live);
+    }
+    return NULL;
+}
+
+/* Fills BATCH with what is left of RANGES from *NEXT on; moves *NEXT behind the ranges taken. */
+static void target_live_fill(struct target_live_batch *batch, struct target_range *ranges,
+                             size_t count, size_t *next)
+{
+    size_t room = TARGET_LIVE_CALL_MAX;
+    batch->count = 0;
+    while (*next < count && batch->count < TARGET_LIVE_BATCH && room > 0) {
+        struct target_range *range = &ranges[*next];
+        uint64_t address = range->address + range->done;
+        size_t size = range->size - range->done;
+        if (size == 0 || address < range->address || address >= TARGET_LIVE_ADDRESS_END) {
+            ++*next;
+            continue;
+        }
+        bool whole = size <= room;
+        size = whole ? size : room;
+        room -= size;
+        size_t at = batch->count++;
+        batch->local[at] = (struct iovec){range->destination + range->done, size};
+        batch->remote[at] = (struct iovec){(void *)(uintptr_t)address, size};
+        batch->index[at] = *next;
+        if (!whole) {
+            break;
+        }
+        ++*next;
+    }
+}
+
+/* Reads BATCH through /proc/PID/mem, which stops like process_vm_readv does. */
+static ssize_t target_live_read_file(const struct target_live *live,
+                                     const struct target_live_batch *batch)
+{
+    size_t total = 0;
+    for (size_t i = 0; i < batch->count; i++) {
+        const struct iovec *local = &batch->local[i];
+        ssize_t got = pread(live->memory, local->iov_base, local->iov_len,
+                            (off_t)(uintptr_t)batch->remote[i].iov_base);
+        if (got > 0) {
+            total += (size_t)got;
+        }
+        if (got < 0 || (size_t)got < local->iov_len) {
+            break;
+        }
+    }
+    if (total == 0) {
+        errno = EFAULT;
+        return -1;
+    }
+    return (ssize_t)total;
+}
+
+/* Credits the ranges of BATCH with the GOT bytes read; *NEXT moves to where reading goes on. */
+static void target_live_credit(const struct target_live_batch *batch, struct target_range *ranges,
+                               size_t got, size_t *next)
+{
+    for (size_t i = 0; i < batch->count; i++) {
+        struct target_range *range = &ranges[batch->index[i]];
+        size_t wanted = batch->local[i].iov_len;
+        if (got < wanted) {
+            /* Unreadable from here on: give up this range, go on with the one behind it. */
+            range->done += got;
+            *next = batch->index[i] + 1;
+            return;
+        }
+        range->done += wanted;
+        got -= wanted;
+    }
+}
+
+/* Makes one call for BATCH; *GOT_RET is 0 when its first page is unreadable. */
+static struct error *target_live_call(struct target_live *live,
+                                      const struct target_live_batch *batch, size_t *got_ret)
+{
+    *got_ret = 0;
+    for (;;) {
+        pid_t tid = atomic_load(&live->tid);
+        bool through_file = atomic_load(&live->through_file);
+        ssize_t got = through_file ? target_live_read_file(live, batch)
+                                   : process_vm_readv(tid, batch->local, batch->count,
+                                                      batch->remote, batch->count, 0);
+        if (got >= 0) {
+            *got_ret = (size_t)got;
+            return NULL;
+        }
+        if (errno == EFAULT || errno == EIO) {
+            return NULL;
+        }
+        if (errno == ESRCH) {
+            TRY(target_live_next_thread(live, tid));
+        } else if ((errno == EPERM || errno == ENOSYS) && !through_file && live->memory >= 0) {
+            atomic_store(&live->through_file, true);
+        } else if (errno != EINTR) {
+            return error_errno(errno, "cannot read memory of %s", live->head.name);
+        }
+    }
+}
+
+struct error *target_live_read_ranges(struct target *target, struct target_range *ranges,
+                                      size_t count)
+{
+    struct target_live *live = (struct target_live *)target;
+    struct target_live_batch batch;
+    for (size_t i = 0; i < count; i++) {
+        ranges[i].done = 0;
+    }
+    for (size_t next = 0; next < count;) {
+        target_live_fill(&batch, ranges, count, &next);
+        if (batch.count == 0) {
+            break;
+        }
+        size_t got;
+        TRY(target_live_call(live, &batch, &got));
+        target_live_credit(&batch, ranges, got, &next);
+    }
+    return target_live_check(live);
+}
+
+struct error *target_live_probe(struct target_live *live)
+{
+    uint8_t byte;
+    struct target_range range = {.size = 1, .destination = &byte};
+    for (size_t i = 0; i < live->head.mappings.count; i++) {
+        const struct target_mapping *mapping = &live->head.mappings.items[i];
+        if ((mapping->permissions & TARGET_PERMISSION_READ) != 0) {
+            range.address = mapping->start;
+            return target_live_read_ranges(&live->head, &range, 1);
+        }
+    }
+    return error_create(ERROR_GONE, "%s has no memory", live->head.name);
+}
