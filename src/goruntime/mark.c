@@ -1,0 +1,400 @@
+/* Tracing: a bit per object, a stack of objects per worker, a pool of full blocks to share.
+ *
+ * A pointer goes through a short ring before it is looked up, so that the span record and the mark
+ * word are already on their way from memory; the object's own bytes are prefetched when it is
+ * pushed. Marks are set atomically: an object is scanned by the one worker that set its bit. */
+#include "goruntime/mark.h"
+#include "base/cleanup.h"
+#include "base/vector.h"
+#include "goruntime/heap_internal.h"
+#include "goruntime/heap_scan.h"
+#include "goruntime/internal.h"
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+enum {
+    MARK_RING = 32,        /* pointers under way */
+    MARK_BLOCK = 1024,     /* entries that move between workers at once */
+    MARK_SHARE_MIN = 2048, /* a worker with more than this shares */
+    MARK_THREADS_MAX = 32
+};
+
+/* An object as span and index in it. */
+struct mark_entry {
+    uint32_t span;
+    uint32_t index;
+};
+
+struct mark_stack {
+    VECTOR(struct mark_entry) entries;
+};
+
+/* One worker. */
+struct mark_worker {
+    struct mark *mark;
+    struct heap_types *types;
+    struct mark_stack stack;
+    uint64_t ring[MARK_RING];
+    unsigned ring_at;
+    uint64_t incomplete;
+    uint64_t count;
+    uint64_t hidden_base; /* object whose hidden words are skipped; 0 none */
+    struct error *error;
+};
+
+struct mark {
+    const struct heap *heap;
+    _Atomic uint64_t *bits;
+    uint64_t *hidden;     /* a bit per object: a sudog with hidden words; NULL none */
+    uint8_t *span_hidden; /* a byte per span: holds hidden objects */
+    int32_t hidden_offsets[4];
+    size_t hidden_count; /* offsets */
+    struct mark_worker *workers;
+    unsigned threads;
+    pthread_mutex_t lock;
+    pthread_cond_t changed;
+    struct mark_stack pool; /* shared entries; under lock */
+    unsigned idle;          /* under lock */
+    bool done;              /* under lock */
+    atomic_uint hungry;     /* idle workers, for a cheap look */
+};
+
+/* Workers that fit the machine. */
+static unsigned mark_default_threads(void)
+{
+    long count = sysconf(_SC_NPROCESSORS_ONLN);
+    return count < 1 ? 1 : count > MARK_THREADS_MAX ? MARK_THREADS_MAX : (unsigned)count;
+}
+
+struct error *mark_create(const struct heap *heap, unsigned threads, struct mark **ret)
+{
+    struct mark *mark = calloc(1, sizeof *mark);
+    if (mark == NULL) {
+        return error_no_memory();
+    }
+    mark->heap = heap;
+    mark->threads = threads == 0                 ? mark_default_threads()
+                    : threads > MARK_THREADS_MAX ? MARK_THREADS_MAX
+                                                 : threads;
+    pthread_mutex_init(&mark->lock, NULL);
+    pthread_cond_init(&mark->changed, NULL);
+    mark->bits = calloc(heap->object_count / 64 + 1, sizeof *mark->bits);
+    mark->workers = calloc(mark->threads, sizeof *mark->workers);
+    if (mark->bits == NULL || mark->workers == NULL) {
+        mark_destroy(mark);
+        return error_no_memory();
+    }
+    for (unsigned i = 0; i < mark->threads; i++) {
+        mark->workers[i].mark = mark;
+        struct error *error = heap_types_create(heap, &mark->workers[i].types);
+        if (error != NULL) {
+            mark_destroy(mark);
+            return error;
+        }
+    }
+    *ret = mark;
+    return NULL;
+}
+
+void mark_destroy(struct mark *mark)
+{
+    if (mark == NULL) {
+        return;
+    }
+    for (unsigned i = 0; mark->workers != NULL && i < mark->threads; i++) {
+        heap_types_destroy(mark->workers[i].types);
+        vector_deinit(&mark->workers[i].stack.entries);
+        error_destroy(mark->workers[i].error);
+    }
+    vector_deinit(&mark->pool.entries);
+    pthread_mutex_destroy(&mark->lock);
+    pthread_cond_destroy(&mark->changed);
+    free(mark->workers);
+    free(mark->bits);
+    free(mark->hidden);
+    free(mark->span_hidden);
+    free(mark);
+}
+
+/* Lists the offsets of a sudog's hidden words: channel and element, both words of pairs (1.26 on).
+ */
+static void mark_hidden_offsets(struct mark *mark)
+{
+    const struct layout *layout = mark->heap->runtime->layout;
+    int32_t offsets[2] = {layout->sudog.elem, layout->sudog.c};
+    for (size_t i = 0; i < 2; i++) {
+        mark->hidden_offsets[mark->hidden_count++] = offsets[i];
+        if (layout->minor >= 26) {
+            mark->hidden_offsets[mark->hidden_count++] = offsets[i] - 8;
+        }
+    }
+}
+
+struct error *mark_hide_sudogs(struct mark *mark, const uint64_t *addresses, size_t count)
+{
+    if (mark->hidden == NULL) {
+        mark->hidden = calloc(mark->heap->object_count / 64 + 1, sizeof *mark->hidden);
+        mark->span_hidden = calloc(mark->heap->span_count + 1, 1);
+        if (mark->hidden == NULL || mark->span_hidden == NULL) {
+            return error_no_memory();
+        }
+        mark_hidden_offsets(mark);
+    }
+    for (size_t i = 0; i < count; i++) {
+        struct heap_object object;
+        if (heap_find(mark->heap, addresses[i], &object)) {
+            mark->hidden[object.number / 64] |= UINT64_C(1) << object.number % 64;
+            mark->span_hidden[object.span] = 1;
+        }
+    }
+    return NULL;
+}
+
+/* Starts loading what the lookup of VALUE will need. */
+static inline void mark_prefetch(const struct heap *heap, const struct mark *mark, uint64_t value)
+{
+    const struct heap_span *span = heap_span_of(heap, value);
+    if (span != NULL) {
+        __builtin_prefetch(span);
+        __builtin_prefetch((const void *)&mark->bits[span->first_object / 64]);
+    }
+}
+
+/* Marks the object of VALUE and pushes it when it was not marked and holds pointers. */
+static inline void mark_grey(struct mark_worker *worker, uint64_t value)
+{
+    struct mark *mark = worker->mark;
+    const struct heap_span *span = heap_span_of(mark->heap, value);
+    if (span == NULL || value >= span->limit) {
+        return;
+    }
+    uint64_t index = heap_index_in_span(span, value);
+    uint64_t number = span->first_object + index;
+    uint64_t bit = UINT64_C(1) << number % 64;
+    _Atomic uint64_t *word = &mark->bits[number / 64];
+    if ((atomic_load_explicit(word, memory_order_relaxed) & bit) != 0 ||
+        (atomic_fetch_or_explicit(word, bit, memory_order_relaxed) & bit) != 0) {
+        return;
+    }
+    worker->count++;
+    if (span->map == HEAP_MAP_NONE) {
+        return;
+    }
+    if (span->view != NULL) {
+        __builtin_prefetch(span->view + index * span->element_size);
+    }
+    struct mark_entry entry = {(uint32_t)(span - mark->heap->spans), (uint32_t)index};
+    struct error *error = vector_append(&worker->stack.entries, entry);
+    if (error != NULL) {
+        error_destroy(worker->error);
+        worker->error = error;
+    }
+}
+
+/* Takes a pointer found while scanning; it is looked up MARK_RING pointers later. */
+static void mark_visit(void *context, uint64_t slot, uint64_t value)
+{
+    struct mark_worker *worker = context;
+    const struct heap *heap = worker->mark->heap;
+    if (value - heap->lowest >= heap->highest - heap->lowest) {
+        return;
+    }
+    if (worker->hidden_base != 0) {
+        for (size_t i = 0; i < worker->mark->hidden_count; i++) {
+            if (slot - worker->hidden_base == (uint64_t)(uint32_t)worker->mark->hidden_offsets[i]) {
+                return;
+            }
+        }
+    }
+    uint64_t ready = worker->ring[worker->ring_at];
+    worker->ring[worker->ring_at] = value;
+    worker->ring_at = (worker->ring_at + 1) % MARK_RING;
+    mark_prefetch(heap, worker->mark, value);
+    if (ready != 0) {
+        mark_grey(worker, ready);
+    }
+}
+
+/* Looks up everything that is still in the ring. */
+static void mark_flush(struct mark_worker *worker)
+{
+    for (unsigned i = 0; i < MARK_RING; i++) {
+        uint64_t value = worker->ring[i];
+        worker->ring[i] = 0;
+        if (value != 0) {
+            mark_grey(worker, value);
+        }
+    }
+}
+
+/* Scans one object. */
+static void mark_scan(struct mark_worker *worker, struct mark_entry entry)
+{
+    struct mark *mark = worker->mark;
+    const struct heap_span *span = &mark->heap->spans[entry.span];
+    struct heap_object object = {
+        .address = span->start + entry.index * span->element_size,
+        .size = span->element_size,
+        .number = span->first_object + entry.index,
+        .span = entry.span,
+    };
+    worker->hidden_base = 0;
+    if (mark->span_hidden != NULL && mark->span_hidden[entry.span] != 0 &&
+        (mark->hidden[object.number / 64] >> object.number % 64 & 1) != 0) {
+        worker->hidden_base = object.address;
+    }
+    if (!heap_scan(mark->heap, worker->types, &object, mark_visit, worker)) {
+        worker->incomplete++;
+    }
+}
+
+/* Moves the oldest half of WORKER's stack to the pool, at most a block at a time. */
+static void mark_share(struct mark_worker *worker)
+{
+    struct mark *mark = worker->mark;
+    pthread_mutex_lock(&mark->lock);
+    size_t give = worker->stack.entries.count / 2;
+    give = give > MARK_BLOCK ? MARK_BLOCK : give;
+    struct error *error = vector_reserve(&mark->pool.entries, mark->pool.entries.count + give);
+    if (error == NULL) {
+        struct mark_entry *from = worker->stack.entries.items;
+        size_t left = worker->stack.entries.count - give;
+        memcpy(mark->pool.entries.items + mark->pool.entries.count, from, give * sizeof *from);
+        memmove(from, from + give, left * sizeof *from);
+        mark->pool.entries.count += give;
+        worker->stack.entries.count = left;
+        pthread_cond_broadcast(&mark->changed);
+    }
+    pthread_mutex_unlock(&mark->lock);
+    error_destroy(error); /* without memory for the pool the work simply stays here */
+}
+
+/* Takes work from the pool, waiting for others; false when all is done. */
+static bool mark_steal(struct mark_worker *worker)
+{
+    struct mark *mark = worker->mark;
+    bool found = false;
+    pthread_mutex_lock(&mark->lock);
+    mark->idle++;
+    atomic_fetch_add(&mark->hungry, 1);
+    while (mark->pool.entries.count == 0 && !mark->done) {
+        if (mark->idle == mark->threads) {
+            mark->done = true;
+            pthread_cond_broadcast(&mark->changed);
+            break;
+        }
+        pthread_cond_wait(&mark->changed, &mark->lock);
+    }
+    if (mark->pool.entries.count > 0 && !mark->done) {
+        size_t take = mark->pool.entries.count > MARK_BLOCK ? MARK_BLOCK : mark->pool.entries.count;
+        struct error *error = vector_reserve(&worker->stack.entries, take);
+        if (error == NULL) {
+            mark->pool.entries.count -= take;
+            memcpy(worker->stack.entries.items, mark->pool.entries.items + mark->pool.entries.count,
+                   take * sizeof *worker->stack.entries.items);
+            worker->stack.entries.count = take;
+            found = true;
+        } else {
+            worker->error = error;
+            mark->done = true;
+            pthread_cond_broadcast(&mark->changed);
+        }
+        mark->idle--;
+        atomic_fetch_sub(&mark->hungry, 1);
+    }
+    pthread_mutex_unlock(&mark->lock);
+    return found;
+}
+
+/* A worker's life: scan until nobody has anything left. */
+static void *mark_work(void *argument)
+{
+    struct mark_worker *worker = argument;
+    do {
+        while (worker->error == NULL) {
+            if (worker->stack.entries.count == 0) {
+                mark_flush(worker);
+                if (worker->stack.entries.count == 0) {
+                    break;
+                }
+            }
+            struct mark_entry entry = worker->stack.entries.items[--worker->stack.entries.count];
+            mark_scan(worker, entry);
+            if (worker->stack.entries.count > MARK_SHARE_MIN &&
+                atomic_load_explicit(&worker->mark->hungry, memory_order_relaxed) > 0) {
+                mark_share(worker);
+            }
+        }
+    } while (mark_steal(worker));
+    return NULL;
+}
+
+void mark_add(struct mark *mark, uint64_t value)
+{
+    mark_grey(&mark->workers[0], value);
+}
+
+struct error *mark_run(struct mark *mark)
+{
+    pthread_t threads[MARK_THREADS_MAX];
+    unsigned started = 1;
+    mark->idle = 0;
+    mark->done = false;
+    atomic_store(&mark->hungry, 0);
+    unsigned wanted = mark->threads;
+    /* A short queue is not worth a thread; a long one is shared as soon as others are hungry. */
+    if (mark->workers[0].stack.entries.count < 64) {
+        wanted = 1;
+    }
+    unsigned threads_before = mark->threads;
+    for (; started < wanted; started++) {
+        if (pthread_create(&threads[started], NULL, mark_work, &mark->workers[started]) != 0) {
+            break;
+        }
+    }
+    pthread_mutex_lock(&mark->lock);
+    mark->threads = started;
+    pthread_mutex_unlock(&mark->lock);
+    mark_work(&mark->workers[0]);
+    for (unsigned i = 1; i < started; i++) {
+        pthread_join(threads[i], NULL);
+    }
+    mark->threads = threads_before;
+    for (unsigned i = 0; i < mark->threads; i++) {
+        if (mark->workers[i].error != NULL) {
+            return TAKE(mark->workers[i].error);
+        }
+    }
+    return NULL;
+}
+
+bool mark_is_marked(const struct mark *mark, uint64_t number)
+{
+    return (atomic_load_explicit(&mark->bits[number / 64], memory_order_relaxed) >> number % 64 &
+            1) != 0;
+}
+
+bool mark_reaches(const struct mark *mark, uint64_t address)
+{
+    struct heap_object object;
+    return !heap_find(mark->heap, address, &object) || mark_is_marked(mark, object.number);
+}
+
+uint64_t mark_incomplete(const struct mark *mark)
+{
+    uint64_t sum = 0;
+    for (unsigned i = 0; i < mark->threads; i++) {
+        sum += mark->workers[i].incomplete;
+    }
+    return sum;
+}
+
+uint64_t mark_count(const struct mark *mark)
+{
+    uint64_t sum = 0;
+    for (unsigned i = 0; i < mark->threads; i++) {
+        sum += mark->workers[i].count;
+    }
+    return sum;
+}
