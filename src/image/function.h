@@ -48,8 +48,8 @@ NODISCARD struct error *function_find(const struct image *image, uint64_t pc, st
 NODISCARD struct error *function_find_name(struct image *image, const char *name,
                                            struct function *ret);
 
-/* Value of the pc-value table at OFFSET of FUNCTION for PC (entry <= pc < end): -1 when the table is
- * absent (offset 0) or ends before PC. */
+/* Value of the pc-value table at OFFSET of FUNCTION for PC (entry <= pc < end): -1 when the table
+ * is absent (offset 0) or ends before PC. */
 NODISCARD struct error *function_pcvalue(const struct function *function, uint32_t offset,
                                          uint64_t pc, int32_t *ret);
 
@@ -64,17 +64,17 @@ NODISCARD struct error *function_data(const struct function *function, enum func
 
 /* One logical frame: an inlined call or the physical function itself. */
 struct function_frame {
-    const char *name;      /* raw linker name */
-    const char *file;      /* "" when unknown */
-    uint32_t line;         /* 0 when unknown */
+    const char *name; /* raw linker name */
+    const char *file; /* "" when unknown */
+    uint32_t line;    /* 0 when unknown */
     int32_t start_line;
     uint8_t func_id;
-    bool inlined;          /* not the physical function */
+    bool inlined; /* not the physical function */
 };
 
 /* The logical frames at PC, innermost first, as Go's traceback expands them: PC is the address to
- * symbolise (return address - 1 for callers). At most CAPACITY frames are stored; *COUNT is how many
- * there are (bounded: ERROR_CORRUPT beyond 4096). */
+ * symbolise (return address - 1 for callers). At most CAPACITY frames are stored; *COUNT is how
+ * many there are (bounded: ERROR_CORRUPT beyond 4096). */
 NODISCARD struct error *function_frames(const struct function *function, uint64_t pc,
                                         struct function_frame *frames, size_t capacity,
                                         size_t *count);
