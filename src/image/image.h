@@ -48,7 +48,7 @@ struct module_tables {
 /* Finds every Go module of TARGET without symbols, section headers or DWARF, its version, build
  * info and layout row. ERROR_NOT_GO with the reason when there is none (gccgo, TinyGo, not Go, an
  * obfuscated table say so by name); ERROR_UNSUPPORTED for a Go release outside the layout table.
- * EXE as in target_open_core. TARGET must outlive the image. */
+ * TARGET must outlive the image. */
 NODISCARD struct error *image_create(struct target *target, struct image **ret);
 void image_destroy(struct image *image);
 
