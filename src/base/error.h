@@ -22,6 +22,7 @@ enum error_code {
     ERROR_IO,            /* a system call failed for another reason */
     ERROR_LIMIT,         /* a bound that protects us or the target was reached */
     ERROR_NOT_FOUND,     /* what was looked for is not there */
+    ERROR_PIPE,          /* the reader of our output went away: leave quietly */
     ERROR_INTERNAL       /* a broken invariant of our own */
 };
 

@@ -30,15 +30,18 @@ struct filter_record {
 const struct filter_record *filter_records(size_t *count);
 
 struct filter;
+
+/* A filter without terms, which everything passes. */
 NODISCARD struct error *filter_create(struct filter **ret);
+
+/* Frees FILTER; NULL is fine. */
 void filter_destroy(struct filter *filter);
 
 /* Adds a term; VALUE is NULL for terms without one. ERROR_USAGE with what is wrong with VALUE. */
-NODISCARD struct error *filter_add(struct filter *filter, enum filter_kind kind,
-                                   const char *value);
+NODISCARD struct error *filter_add(struct filter *filter, enum filter_kind kind, const char *value);
 
-/* Indices of the goroutines that pass, ascending; *RET is the caller's heap array. Frame tests are made
- * once per distinct stack. */
+/* Indices of the goroutines that pass, ascending; *RET is the caller's heap array. Frame tests are
+ * made once per distinct stack. */
 NODISCARD struct error *filter_apply(const struct filter *filter, const struct snapshot *snapshot,
                                      uint32_t **ret, size_t *count_ret);
 

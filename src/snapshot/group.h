@@ -12,11 +12,12 @@ struct group {
     uint32_t creator;
     uint8_t status;
     uint8_t wait_reason;
-    uint16_t flags;         /* flags that all members share */
+    uint16_t flags; /* flags that all members share */
     size_t count;
-    const uint32_t *members; /* indices into snapshot_goroutines, by the order's rule (ids ascending) */
+    const uint32_t
+        *members; /* indices into snapshot_goroutines, by the order's rule (ids ascending) */
     int64_t age_min_ns, age_max_ns; /* of members with a known age; SNAPSHOT_UNKNOWN when none */
-    size_t age_unknown;     /* members without a known age */
+    size_t age_unknown;             /* members without a known age */
 };
 
 struct group_list {
@@ -25,8 +26,9 @@ struct group_list {
     uint32_t *members; /* storage of all members */
 };
 
-/* Groups the COUNT goroutines of SELECTION (indices; NULL: all) and sorts: count and age descending, id
- * (smallest member) and name (innermost user function) ascending; ties by smallest id. */
+/* Groups the COUNT goroutines of SELECTION (indices; NULL: all) and sorts: count and age
+ * descending, id (smallest member) and name (innermost user function) ascending; ties by smallest
+ * id. */
 NODISCARD struct error *group_list_init(struct group_list *list, const struct snapshot *snapshot,
                                         const uint32_t *selection, size_t count,
                                         enum group_order order);

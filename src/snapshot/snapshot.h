@@ -28,56 +28,58 @@ enum goroutine_status {
 };
 
 enum snapshot_frame_flag {
-    FRAME_INLINED = 1,        /* an inlined call: no arguments, no offset */
-    FRAME_RUNTIME = 2,        /* package runtime, runtime/..., internal/runtime/... */
+    FRAME_INLINED = 1,          /* an inlined call: no arguments, no offset */
+    FRAME_RUNTIME = 2,          /* package runtime, runtime/..., internal/runtime/... */
     FRAME_STANDARD_LIBRARY = 4, /* any other package of the standard library */
-    FRAME_WRAPPER = 8,        /* compiler-made wrapper that Go's traceback never prints */
-    FRAME_HIDDEN = 16,        /* Go's traceback leaves it out for users (GOTRACEBACK=single..all) */
-    FRAME_NOT_GO = 32,        /* C code or an address in no function; function may be unknown */
-    FRAME_ELIDED = 64         /* stands for `line` frames that the source left out */
+    FRAME_WRAPPER = 8,          /* compiler-made wrapper that Go's traceback never prints */
+    FRAME_HIDDEN = 16, /* Go's traceback leaves it out for users (GOTRACEBACK=single..all) */
+    FRAME_NOT_GO = 32, /* C code or an address in no function; function may be unknown */
+    FRAME_ELIDED = 64  /* stands for `line` frames that the source left out */
 };
 
-/* One logical frame. Equal frames are stored once. Strings are ids into the snapshot; 0 = unknown. */
+/* One logical frame. Equal frames are stored once. Strings are ids into the snapshot; 0 = unknown.
+ */
 struct snapshot_frame {
-    uint64_t pc;          /* the address that was symbolised; 0 unknown */
-    uint32_t function;    /* as Go prints it: "main.(*T).run", "main.f[...]" */
+    uint64_t pc;       /* the address that was symbolised; 0 unknown */
+    uint32_t function; /* as Go prints it: "main.(*T).run", "main.f[...]" */
     uint32_t file;
-    uint32_t line;        /* 0 unknown */
-    uint32_t entry_offset; /* return address (not -1) minus entry, Go's "+0x1d"; UINT32_MAX unknown */
-    uint32_t arguments;   /* template of the argument list: each byte 0x01 stands for one word of the
-                           * goroutine's argument words, other text as Go prints it; 0 unknown */
-    uint32_t flags;       /* enum snapshot_frame_flag bits */
+    uint32_t line; /* 0 unknown */
+    uint32_t
+        entry_offset;   /* return address (not -1) minus entry, Go's "+0x1d"; UINT32_MAX unknown */
+    uint32_t arguments; /* template of the argument list: each byte 0x01 stands for one word of the
+                         * goroutine's argument words, other text as Go prints it; 0 unknown */
+    uint32_t flags;     /* enum snapshot_frame_flag bits */
 };
 
 enum snapshot_goroutine_flag {
-    GOROUTINE_SYSTEM = 1,          /* the runtime's own (Go's isSystemGoroutine) */
-    GOROUTINE_LOCKED = 2,          /* locked to its thread */
-    GOROUTINE_LEAKED = 4,          /* the program's own leak profile marked it */
-    GOROUTINE_STACK_UNKNOWN = 8,   /* running or being copied: the stack was not read */
-    GOROUTINE_STACK_CUT = 16,      /* unwinding ended early; the frames there are right */
-    GOROUTINE_MOVED = 32,          /* it ran while being read; what is shown is its last state */
-    GOROUTINE_LABELS_UNKNOWN = 64, /* labels could not be read; not the same as none */
+    GOROUTINE_SYSTEM = 1,            /* the runtime's own (Go's isSystemGoroutine) */
+    GOROUTINE_LOCKED = 2,            /* locked to its thread */
+    GOROUTINE_LEAKED = 4,            /* the program's own leak profile marked it */
+    GOROUTINE_STACK_UNKNOWN = 8,     /* running or being copied: the stack was not read */
+    GOROUTINE_STACK_CUT = 16,        /* unwinding ended early; the frames there are right */
+    GOROUTINE_MOVED = 32,            /* it ran while being read; what is shown is its last state */
+    GOROUTINE_LABELS_UNKNOWN = 64,   /* labels could not be read; not the same as none */
     GOROUTINE_CREATOR_UNKNOWN = 128, /* the source does not say; main has no creator and no flag */
-    GOROUTINE_SCAN = 256           /* the garbage collector was scanning its stack */
+    GOROUTINE_SCAN = 256             /* the garbage collector was scanning its stack */
 };
 
 /* One goroutine. */
 struct snapshot_goroutine {
-    uint64_t id;        /* goid; 0 only while building: the entry is dropped */
-    uint64_t address;   /* of its g; 0 unknown */
-    int64_t age_ns;     /* how long it has waited; SNAPSHOT_UNKNOWN */
-    uint64_t parent;    /* goid of its creator, 0 unknown (before Go 1.21) or none */
-    uint64_t arguments; /* handle for snapshot_arguments; 0: not collected */
-    uint32_t stack;     /* id of its stack; 0 unknown */
-    uint32_t creator;   /* frame of the go statement; 0 unknown or none */
-    uint32_t start;     /* frame of its first function (line of the func); 0 unknown */
-    uint32_t labels;    /* id of its label set; 0 none or unknown */
+    uint64_t id;         /* goid; 0 only while building: the entry is dropped */
+    uint64_t address;    /* of its g; 0 unknown */
+    int64_t age_ns;      /* how long it has waited; SNAPSHOT_UNKNOWN */
+    uint64_t parent;     /* goid of its creator, 0 unknown (before Go 1.21) or none */
+    uint64_t arguments;  /* handle for snapshot_arguments; 0: not collected */
+    uint32_t stack;      /* id of its stack; 0 unknown */
+    uint32_t creator;    /* frame of the go statement; 0 unknown or none */
+    uint32_t start;      /* frame of its first function (line of the func); 0 unknown */
+    uint32_t labels;     /* id of its label set; 0 none or unknown */
     uint32_t first_wait; /* waits[first_wait .. +wait_count] are what it waits for */
     uint32_t wait_count;
-    uint32_t bubble;    /* synctest bubble id; 0 none, UINT32_MAX in one of unknown id */
-    int32_t thread;     /* kernel thread id that runs it or that it is locked to; 0 none */
-    uint16_t flags;     /* enum snapshot_goroutine_flag bits */
-    uint8_t status;     /* enum goroutine_status */
+    uint32_t bubble;     /* synctest bubble id; 0 none, UINT32_MAX in one of unknown id */
+    int32_t thread;      /* kernel thread id that runs it or that it is locked to; 0 none */
+    uint16_t flags;      /* enum snapshot_goroutine_flag bits */
+    uint8_t status;      /* enum goroutine_status */
     uint8_t wait_reason; /* enum wait_reason; meaningful when waiting or leaked */
 };
 
@@ -117,10 +119,10 @@ struct snapshot_object {
             int64_t waiters; /* as the mutex counts them */
         } mutex;
         struct {
-            int64_t readers;        /* holding read locks; SNAPSHOT_UNKNOWN */
-            int64_t readers_left;   /* that a pending writer still waits for */
-            int8_t writer;          /* a writer holds it or is pending: 1, 0, -1 unknown */
-            int8_t locked;          /* its inner mutex is locked: 1, 0, -1 unknown */
+            int64_t readers;      /* holding read locks; SNAPSHOT_UNKNOWN */
+            int64_t readers_left; /* that a pending writer still waits for */
+            int8_t writer;        /* a writer holds it or is pending: 1, 0, -1 unknown */
+            int8_t locked;        /* its inner mutex is locked: 1, 0, -1 unknown */
         } rwmutex;
         struct {
             int64_t counter;
@@ -176,23 +178,23 @@ struct snapshot_label {
 
 /* Who the program is, and how this look went. Strings are ids; 0 unknown. */
 struct snapshot_program {
-    uint32_t source;     /* "process 4711", "core file ./core" */
+    uint32_t source; /* "process 4711", "core file ./core" */
     uint32_t executable;
     uint32_t go_version;
-    uint32_t path;       /* import path of main */
+    uint32_t path; /* import path of main */
     uint32_t module;
     uint32_t module_version;
     uint32_t revision;
     uint32_t build_id;
-    uint32_t settings;   /* newline-separated key=value */
-    uint32_t machine;    /* "amd64", "arm64" */
-    int8_t modified;     /* built from a modified checkout: 1, 0, -1 unknown */
-    int64_t pid;         /* SNAPSHOT_UNKNOWN */
+    uint32_t settings; /* newline-separated key=value */
+    uint32_t machine;  /* "amd64", "arm64" */
+    int8_t modified;   /* built from a modified checkout: 1, 0, -1 unknown */
+    int64_t pid;       /* SNAPSHOT_UNKNOWN */
     int64_t threads;
     int64_t taken_at_ns; /* wall clock, Unix time; SNAPSHOT_UNKNOWN */
     int64_t read_ns;     /* time that reading took */
     int64_t stopped_ns;  /* time that we kept the target stopped */
-    int64_t age_basis;   /* 1 when ages come from g.waitsince (set by the collector), 0 none known */
+    int64_t age_basis; /* 1 when ages come from g.waitsince (set by the collector), 0 none known */
 };
 
 struct snapshot;
@@ -200,13 +202,17 @@ struct snapshot_builder;
 
 /* ---- reading ---- */
 
+/* Frees SNAPSHOT; NULL is fine. */
 void snapshot_destroy(struct snapshot *snapshot);
+
+/* Who the program is; lives as long as SNAPSHOT. */
 const struct snapshot_program *snapshot_program(const struct snapshot *snapshot);
 
 /* The text of string ID, "" for 0; may hold any bytes: escape before showing. */
 const char *snapshot_string(const struct snapshot *snapshot, uint32_t id);
 
-/* Bytes of string ID without its NUL (it may hold others); strings are 1 .. snapshot_string_count. */
+/* Bytes of string ID without its NUL (it may hold others); strings are 1 .. snapshot_string_count.
+ */
 size_t snapshot_string_size(const struct snapshot *snapshot, uint32_t id);
 size_t snapshot_string_count(const struct snapshot *snapshot);
 
@@ -230,7 +236,10 @@ size_t snapshot_stack_count(const struct snapshot *snapshot);
  * else the innermost outside the runtime, or else the innermost; 0 for an empty stack. */
 uint32_t snapshot_user_frame(const struct snapshot *snapshot, uint32_t stack);
 
+/* Object INDEX, which must be below snapshot_object_count. */
 const struct snapshot_object *snapshot_object(const struct snapshot *snapshot, uint32_t index);
+
+/* Objects; indices run from 0. */
 size_t snapshot_object_count(const struct snapshot *snapshot);
 
 /* The waits of GOROUTINE. */
@@ -238,8 +247,8 @@ const struct snapshot_wait *snapshot_waits(const struct snapshot *snapshot,
                                            const struct snapshot_goroutine *goroutine,
                                            size_t *count);
 
-/* The goroutines (indices into snapshot_goroutines) that wait on object INDEX, ascending, with their
- * directions in *DIRECTIONS when it is not NULL. The first call builds the index. */
+/* The goroutines (indices into snapshot_goroutines) that wait on object INDEX, ascending, with
+ * their directions in *DIRECTIONS when it is not NULL. The first call builds the index. */
 NODISCARD struct error *snapshot_object_waiters(struct snapshot *snapshot, uint32_t index,
                                                 const uint32_t **goroutines,
                                                 const uint8_t **directions, size_t *count);
@@ -250,34 +259,36 @@ const struct snapshot_label *snapshot_labels(const struct snapshot *snapshot, ui
 
 /* The argument words of GOROUTINE in frame order, as its frames' templates consume them. At most
  * CAPACITY are stored; *COUNT is how many there are. */
-void snapshot_arguments(const struct snapshot *snapshot,
-                        const struct snapshot_goroutine *goroutine, uint64_t *words,
-                        size_t capacity, size_t *count);
+void snapshot_arguments(const struct snapshot *snapshot, const struct snapshot_goroutine *goroutine,
+                        uint64_t *words, size_t capacity, size_t *count);
 
 /* What degraded the look, one line each ("3 goroutines moved while being read"). */
 const char *const *snapshot_notes(const struct snapshot *snapshot, size_t *count);
 
 /* ---- building ---- */
 
+/* A new empty builder in *RET. */
 NODISCARD struct error *snapshot_builder_create(struct snapshot_builder **ret);
+
+/* Frees BUILDER and what was built; NULL is fine. */
 void snapshot_builder_destroy(struct snapshot_builder *builder);
 
 /* The identity to fill in; starts with everything unknown. */
 struct snapshot_program *snapshot_builder_program(struct snapshot_builder *builder);
 
+/* Ids of strings, frames, stacks and label sets, added when new. An empty stack or set is 0. */
 NODISCARD struct error *snapshot_builder_string(struct snapshot_builder *builder, const char *text,
                                                 size_t size, uint32_t *ret);
 NODISCARD struct error *snapshot_builder_frame(struct snapshot_builder *builder,
                                                const struct snapshot_frame *frame, uint32_t *ret);
 NODISCARD struct error *snapshot_builder_stack(struct snapshot_builder *builder,
-                                               const uint32_t *frames, size_t count,
-                                               uint32_t *ret);
+                                               const uint32_t *frames, size_t count, uint32_t *ret);
 NODISCARD struct error *snapshot_builder_labels(struct snapshot_builder *builder,
                                                 const struct snapshot_label *labels, size_t count,
                                                 uint32_t *ret);
 
-/* The index of an object, added when its kind and address are new (address 0: always new). Of an object
- * seen before, nothing is overwritten. */
+/* The index of an object, added when its kind and address are new (address 0: always new). Of an
+ * object seen before, nothing is overwritten. */
 NODISCARD struct error *snapshot_builder_object(struct snapshot_builder *builder,
                                                 const struct snapshot_object *object,
                                                 uint32_t *ret);
@@ -298,6 +309,7 @@ NODISCARD struct error *snapshot_builder_waits(struct snapshot_builder *builder,
 NODISCARD struct error *snapshot_builder_arguments(struct snapshot_builder *builder, size_t index,
                                                    const uint64_t *words, size_t count);
 
+/* Adds a line for snapshot_notes; beyond a thousand they are dropped. */
 NODISCARD struct error *snapshot_builder_note(struct snapshot_builder *builder, const char *format,
                                               ...) PRINTF_LIKE(2, 3);
 

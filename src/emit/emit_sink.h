@@ -1,0 +1,90 @@
+/* Where output goes: a buffer before a write function. Appends never fail one by one: the first
+ * failure sticks, later appends do nothing, and it is asked for once. */
+#ifndef UNPARK_EMIT_EMIT_SINK_H
+#define UNPARK_EMIT_EMIT_SINK_H
+
+#include "base/error.h"
+#include "base/string_builder.h"
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+/* Takes SIZE bytes at DATA, all or an error. */
+typedef struct error *emit_write(void *context, const void *data, size_t size);
+
+struct emit_sink {
+    emit_write *write;
+    void *context;
+    char *buffer;
+    size_t size, capacity;
+    struct error *error;           /* the first failure; owned */
+    struct string_builder scratch; /* for escaping and formatting */
+};
+
+/* Sets SINK to pass what it gets to WRITE in blocks. */
+NODISCARD struct error *emit_sink_init(struct emit_sink *sink, emit_write *write, void *context);
+
+/* Frees SINK; what was not flushed is lost. */
+void emit_sink_deinit(struct emit_sink *sink);
+
+/* Passes on what is buffered; the first failure of all appends so far, once, or NULL. */
+NODISCARD struct error *emit_sink_flush(struct emit_sink *sink);
+
+/* True after a failure: what follows is in vain. */
+static inline bool emit_sink_failed(const struct emit_sink *sink)
+{
+    return sink->error != NULL;
+}
+
+/* Makes sure that SIZE bytes (at most 4096) fit into the buffer. */
+void emit_sink_make_room(struct emit_sink *sink, size_t size);
+
+/* Appends bytes that may exceed the buffer. */
+void emit_sink_add_large(struct emit_sink *sink, const char *bytes, size_t size);
+
+/* Appends SIZE bytes as they are. */
+static inline void emit_sink_add_bytes(struct emit_sink *sink, const char *bytes, size_t size)
+{
+    if (size > sink->capacity - sink->size) {
+        emit_sink_add_large(sink, bytes, size);
+        return;
+    }
+    if (size > 0) {
+        memcpy(sink->buffer + sink->size, bytes, size);
+    }
+    sink->size += size;
+}
+
+/* Appends a string of our own. */
+static inline void emit_sink_add(struct emit_sink *sink, const char *text)
+{
+    emit_sink_add_bytes(sink, text, strlen(text));
+}
+
+/* Appends VALUE in decimal. */
+void emit_sink_add_u64(struct emit_sink *sink, uint64_t value);
+
+/* Appends VALUE as 0x and lower-case hex without leading zeros. */
+void emit_sink_add_hex(struct emit_sink *sink, uint64_t value);
+
+/* Appends COUNT spaces. */
+void emit_sink_add_spaces(struct emit_sink *sink, size_t count);
+
+/* Appends SIZE bytes of a target's, escaped as string_builder_add_escaped does. */
+void emit_sink_add_escaped(struct emit_sink *sink, const char *bytes, size_t size);
+
+/* Appends the text of BUILDER, or takes over its failure. */
+void emit_sink_add_builder(struct emit_sink *sink, const struct string_builder *builder);
+
+/* Appends printf-formatted text of our own, at most 500 bytes. */
+void emit_sink_format(struct emit_sink *sink, const char *format, ...) PRINTF_LIKE(2, 3);
+
+/* A write function for a file descriptor; CONTEXT points at the int. A reader that went away
+ * (EPIPE) is ERROR_PIPE: leave quietly. */
+NODISCARD struct error *emit_sink_write_descriptor(void *context, const void *data, size_t size);
+
+/* A write function that appends to the struct string_builder at CONTEXT. */
+NODISCARD struct error *emit_sink_write_builder(void *context, const void *data, size_t size);
+
+#endif
