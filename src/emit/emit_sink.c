@@ -29,7 +29,7 @@ void emit_sink_deinit(struct emit_sink *sink)
 }
 
 /* Keeps the first failure. */
-static void emit_sink_fail(struct emit_sink *sink, struct error *error)
+void emit_sink_fail(struct emit_sink *sink, struct error *error)
 {
     if (sink->error == NULL) {
         sink->error = error;

@@ -37,6 +37,9 @@ static inline bool emit_sink_failed(const struct emit_sink *sink)
     return sink->error != NULL;
 }
 
+/* Lets SINK fail with ERROR, which it takes; NULL does nothing. */
+void emit_sink_fail(struct emit_sink *sink, struct error *error);
+
 /* Makes sure that SIZE bytes (at most 4096) fit into the buffer. */
 void emit_sink_make_room(struct emit_sink *sink, size_t size);
 

@@ -1,0 +1,43 @@
+#include "emit/dump.h"
+#include "emit/dump_internal.h"
+
+/* Counts what a view shows and hides. */
+void dump_count(const struct dump_view *view, struct dump_counts *ret)
+{
+    struct dump_counts counts = {0};
+    size_t all;
+    const struct snapshot_goroutine *goroutines = snapshot_goroutines(view->snapshot, &all);
+    for (size_t i = 0; i < all; i++) {
+        bool system = (goroutines[i].flags & GOROUTINE_SYSTEM) != 0;
+        counts.system += system;
+    }
+    counts.user = all - counts.system;
+    counts.selected = dump_view_count(view);
+    size_t system_shown = 0;
+    for (size_t i = 0; i < counts.selected; i++) {
+        const struct snapshot_goroutine *goroutine = &goroutines[dump_view_index(view, i)];
+        system_shown += (goroutine->flags & GOROUTINE_SYSTEM) != 0;
+        unsigned status = goroutine->status;
+        counts.by_status[status < GOROUTINE_STATUS_COUNT ? status : GOROUTINE_STATUS_UNKNOWN]++;
+    }
+    counts.system_hidden = counts.system - system_shown;
+    counts.user_hidden = counts.user - (counts.selected - system_shown);
+    *ret = counts;
+}
+
+/* Counts the goroutines of a view. */
+size_t dump_view_count(const struct dump_view *view)
+{
+    if (view->selection != NULL) {
+        return view->count;
+    }
+    size_t count;
+    (void)snapshot_goroutines(view->snapshot, &count);
+    return count;
+}
+
+/* The items that the limit lets through. */
+size_t dump_limit(const struct dump_view *view, size_t count)
+{
+    return view->limit != 0 && view->limit < count ? view->limit : count;
+}
