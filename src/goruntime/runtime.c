@@ -1,0 +1,116 @@
+#include "base/cleanup.h"
+#include "base/string_builder.h"
+#include "goruntime/globals.h"
+#include "goruntime/internal.h"
+#include "goruntime/self_check.h"
+#include <stdlib.h>
+
+CLEANUP_DEFINE(goruntime, struct goruntime, goruntime_destroy)
+
+/* Checks the row of RUNTIME's release, then its neighbours, nearest first; *FIRST is how the
+ * release's own row did. runtime->layout stays NULL when none passes. */
+static struct error *runtime_choose_row(struct goruntime *runtime, struct self_check *first)
+{
+    const struct layout *own = image_layout(runtime->image);
+    for (int step = 0; step <= 2 * (LAYOUT_MINOR_MAX - LAYOUT_MINOR_MIN); step++) {
+        int distance = (step + 1) / 2;
+        int minor = own->minor + (step % 2 == 1 ? distance : -distance);
+        const struct layout *layout = step == 0 ? own : layout_find(minor, own->machine);
+        if (layout == NULL) {
+            continue;
+        }
+        struct self_check check;
+        TRY(self_check_row(runtime->target, runtime->image, layout, &runtime->globals, &check));
+        if (step == 0) {
+            *first = check;
+        }
+        if (self_check_passed(&check)) {
+            runtime->layout = layout;
+            return NULL;
+        }
+    }
+    return NULL;
+}
+
+/* Writes down what is odd but bearable. */
+static struct error *runtime_doubt(struct goruntime *runtime, const struct self_check *first)
+{
+    const struct layout *own = image_layout(runtime->image);
+    struct string_builder text = {0};
+    if (runtime->layout != own) {
+        string_builder_format(
+            &text, "%s does not look as its release should (%s), but as Go 1.%d does",
+            image_go_version(runtime->image), first->reason, runtime->layout->minor);
+    }
+    if (runtime->globals.allm == 0) {
+        string_builder_format(&text, "%sthe list of threads was not found",
+                              text.size > 0 ? "; " : "");
+    }
+    if (runtime->globals.semtable == 0) {
+        string_builder_format(&text, "%sthe table of semaphores was not found",
+                              text.size > 0 ? "; " : "");
+    }
+    if (text.size == 0) {
+        string_builder_deinit(&text);
+        return NULL;
+    }
+    return string_builder_take(&text, &runtime->doubt);
+}
+
+/* Finds, chooses, checks. */
+struct error *goruntime_create(struct target *target, struct image *image, struct goruntime **ret)
+{
+    CLEANUP(cleanup_goruntime) struct goruntime *runtime = calloc(1, sizeof *runtime);
+    if (runtime == NULL) {
+        return error_no_memory();
+    }
+    runtime->target = target;
+    runtime->image = image;
+    TRY(globals_find_allgs(target, image, &runtime->globals));
+    struct self_check first = {0};
+    TRY(runtime_choose_row(runtime, &first));
+    if (runtime->layout == NULL) {
+        return error_create(ERROR_UNSUPPORTED,
+                            "%s: the Go runtime (%s) has an unknown layout: %zu of %zu goroutines "
+                            "do not fit (%s)",
+                            target_name(target), image_go_version(image), first.odd, first.checked,
+                            first.reason);
+    }
+    TRY(globals_find_rest(target, image, runtime->layout, &runtime->globals));
+    TRY(runtime_doubt(runtime, &first));
+    *ret = TAKE(runtime);
+    return NULL;
+}
+
+/* Frees what create made. */
+void goruntime_destroy(struct goruntime *runtime)
+{
+    if (runtime != NULL) {
+        free(runtime->doubt);
+        free(runtime);
+    }
+}
+
+/* Accessors. */
+struct target *goruntime_target(const struct goruntime *runtime)
+{
+    return runtime->target;
+}
+
+/* The image that was given. */
+struct image *goruntime_image(const struct goruntime *runtime)
+{
+    return runtime->image;
+}
+
+/* The row that passed. */
+const struct layout *goruntime_layout(const struct goruntime *runtime)
+{
+    return runtime->layout;
+}
+
+/* Where the variables are. */
+const struct goruntime_globals *goruntime_globals(const struct goruntime *runtime)
+{
+    return &runtime->globals;
+}
