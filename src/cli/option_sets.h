@@ -1,0 +1,33 @@
+/* Groups of options that several commands share. */
+#ifndef UNPARK_CLI_OPTION_SETS_H
+#define UNPARK_CLI_OPTION_SETS_H
+
+#include "cli/options.h"
+#include "snapshot/filter.h"
+
+/* --pid, --core, --exe: the explicit forms of the argument TARGET. */
+extern const struct option option_pid;
+extern const struct option option_core;
+extern const struct option option_exe;
+const struct option_group *option_group_target(void);
+
+/* One option per term of snapshot/filter.h, except for those that a command states in its own words
+ * (user and system goroutines). */
+const struct option_group *option_group_filter(void);
+
+/* --output, --color, --quiet, --verbose, --help: what every command understands. */
+extern const struct option option_output;
+extern const struct option option_color;
+extern const struct option option_quiet;
+extern const struct option option_verbose;
+extern const struct option option_help;
+const struct option_group *option_group_output(void);
+const struct option_group *option_group_common(void);
+
+/* A filter of the terms given in OPTIONS. */
+NODISCARD struct error *option_sets_filter(const struct options *options, struct filter **ret);
+
+/* The target that OPTIONS name, by argument or by --pid or --core: exactly one. */
+NODISCARD struct error *option_sets_target(const struct options *options, const char **ret);
+
+#endif

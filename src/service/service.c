@@ -1,0 +1,277 @@
+#include "service/service.h"
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "base/string_builder.h"
+#include "goruntime/goruntime.h"
+#include "image/image.h"
+#include "service/service_internal.h"
+#include "target/target.h"
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+
+CLEANUP_DEFINE(service, struct service, service_close)
+CLEANUP_DEFINE(builder, struct snapshot_builder, snapshot_builder_destroy)
+
+/* One target, opened as far as requests needed it so far. */
+struct service {
+    pthread_mutex_t lock; /* held for the length of a request */
+    struct target *target;
+    struct image *image;       /* NULL until the first request */
+    struct goruntime *runtime; /* NULL until the first request */
+};
+
+/* Opens the one Go process whose names hold PATTERN. */
+static struct error *service_open_name(const char *pattern, struct target **ret)
+{
+    pid_t pid;
+    TRY(service_find_process(pattern, &pid));
+    return target_open_pid(pid, ret);
+}
+
+/* The pid that TEXT spells, or 0 when it spells none. */
+static pid_t service_parse_pid(const char *text)
+{
+    char *end;
+    if (text[0] < '1' || text[0] > '9') {
+        return 0;
+    }
+    long value = strtol(text, &end, 10);
+    return *end == '\0' && value <= INT32_MAX ? (pid_t)value : 0;
+}
+
+/* Opens the core file PATH. */
+static struct error *service_open_core(const char *path, const struct service_options *options,
+                                       struct target **ret)
+{
+    struct stat status;
+    if (stat(path, &status) != 0) {
+        return error_advise(error_create(ERROR_GONE, "'%s': no such file or process", path),
+                            "a target is a pid, name:PATTERN or a core file");
+    }
+    if (!S_ISREG(status.st_mode)) {
+        return error_create(ERROR_USAGE, "'%s' is not a regular file", path);
+    }
+    return target_open_core(path, options->exe, ret);
+}
+
+/* Opens the target that TEXT names. */
+static struct error *service_open_target(const char *text, const struct service_options *options,
+                                         struct target **ret)
+{
+    pid_t pid = service_parse_pid(text);
+    bool name = strncmp(text, "name:", 5) == 0;
+    if (options->core || (pid == 0 && !name)) {
+        return service_open_core(text, options, ret);
+    }
+    if (options->exe != NULL) {
+        return error_create(ERROR_USAGE, "an executable can be given for a core file only");
+    }
+    return name ? service_open_name(text + 5, ret) : target_open_pid(pid, ret);
+}
+
+/* Opens a service on TEXT. */
+struct error *service_open(const char *text, const struct service_options *options,
+                           struct service **ret)
+{
+    CLEANUP(cleanup_service) struct service *service = calloc(1, sizeof *service);
+    if (service == NULL) {
+        return error_no_memory();
+    }
+    (void)pthread_mutex_init(&service->lock, NULL);
+    TRY(service_open_target(text, options, &service->target));
+    *ret = TAKE(service);
+    return NULL;
+}
+
+/* Closes SERVICE and its target. */
+void service_close(struct service *service)
+{
+    if (service == NULL) {
+        return;
+    }
+    goruntime_destroy(service->runtime);
+    image_destroy(service->image);
+    target_destroy(service->target);
+    (void)pthread_mutex_destroy(&service->lock);
+    free(service);
+}
+
+/* Finds the Go code and the runtime of the target, once. */
+static struct error *service_prepare(struct service *service)
+{
+    if (service->image == NULL) {
+        TRY(error_wrap(image_create(service->target, &service->image), "%s",
+                       target_name(service->target)));
+    }
+    if (service->runtime == NULL) {
+        TRY(error_wrap(goruntime_create(service->target, service->image, &service->runtime), "%s",
+                       target_name(service->target)));
+    }
+    return NULL;
+}
+
+/* Stores TEXT as a string of BUILDER in *RET; "" stays unknown. */
+static struct error *service_set(struct snapshot_builder *builder, const char *text, uint32_t *ret)
+{
+    if (text == NULL || text[0] == '\0') {
+        return NULL;
+    }
+    return snapshot_builder_string(builder, text, strlen(text), ret);
+}
+
+/* The modified flag of INFO: known only when there is a revision. */
+static int8_t service_modified(const struct image_build_info *info)
+{
+    if (info->revision == NULL || info->revision[0] == '\0') {
+        return -1;
+    }
+    return info->modified ? 1 : 0;
+}
+
+/* Fills in who the program is. */
+static struct error *service_identify(struct service *service, struct snapshot_builder *builder)
+{
+    const struct image_build_info *info = image_build_info(service->image);
+    struct snapshot_program program = *snapshot_builder_program(builder);
+    TRY(service_set(builder, target_name(service->target), &program.source));
+    TRY(service_set(builder, target_executable(service->target), &program.executable));
+    TRY(service_set(builder, image_go_version(service->image), &program.go_version));
+    TRY(service_set(builder, info->path, &program.path));
+    TRY(service_set(builder, info->module, &program.module));
+    TRY(service_set(builder, info->version, &program.module_version));
+    TRY(service_set(builder, info->revision, &program.revision));
+    TRY(service_set(builder, info->settings, &program.settings));
+    TRY(service_set(builder, image_build_id(service->image), &program.build_id));
+    bool arm = target_machine(service->target) == TARGET_MACHINE_ARM64;
+    TRY(service_set(builder, arm ? "arm64" : "amd64", &program.machine));
+    program.modified = service_modified(info);
+    if (target_pid(service->target) > 0) {
+        program.pid = target_pid(service->target);
+    }
+    *snapshot_builder_program(builder) = program;
+    return NULL;
+}
+
+/* Stops the target for LOOK; a target that cannot be stopped in time is looked at without a stop,
+ * which *STOPPED_RET and a note of BUILDER tell. */
+static struct error *service_stop(struct service *service, const struct service_look *look,
+                                  struct snapshot_builder *builder, bool *stopped_ret)
+{
+    *stopped_ret = false;
+    struct error *error = target_stop(service->target, look->max_stop_ns);
+    if (error_catch(&error, ERROR_LIMIT)) {
+        return snapshot_builder_note(builder, "the target could not be stopped in time: stacks of "
+                                              "running goroutines are missing");
+    }
+    TRY(error);
+    *stopped_ret = true;
+    return NULL;
+}
+
+/* Reads the goroutines, within a stop when LOOK wants one. */
+static struct error *service_collect(struct service *service, const struct service_look *look,
+                                     struct snapshot_builder *builder)
+{
+    struct goruntime_look request = {
+        .objects = look->objects,
+        .labels = look->labels,
+        .arguments = look->arguments,
+        .progress = look->progress,
+        .progress_context = look->progress_context,
+    };
+    if (look->stop) {
+        TRY(service_stop(service, look, builder, &request.stop));
+    }
+    struct error *error = goruntime_look(service->runtime, &request, builder);
+    if (request.stop) {
+        target_resume(service->target);
+    }
+    return error_wrap(error, "%s", target_name(service->target));
+}
+
+/* Counts the threads of the target, when the look did not. */
+static struct error *service_count_threads(struct service *service,
+                                           struct snapshot_program *program)
+{
+    if (program->threads != SNAPSHOT_UNKNOWN) {
+        return NULL;
+    }
+    CLEANUP_FREE struct target_thread *threads = NULL;
+    size_t count = 0;
+    struct error *error = target_threads(service->target, &threads, &count);
+    if (error_catch(&error, ERROR_GONE)) {
+        return NULL;
+    }
+    TRY(error);
+    program->threads = (int64_t)count;
+    return NULL;
+}
+
+/* Nanoseconds of Unix time. */
+static int64_t service_wall_clock(void)
+{
+    struct timespec now;
+    if (clock_gettime(CLOCK_REALTIME, &now) != 0) {
+        return SNAPSHOT_UNKNOWN;
+    }
+    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+}
+
+/* Takes a snapshot with the lock held. */
+static struct error *service_take(struct service *service, const struct service_look *look,
+                                  struct snapshot **ret)
+{
+    uint64_t start = clock_now();
+    uint64_t stopped = target_stopped_ns(service->target);
+    TRY(service_prepare(service));
+    CLEANUP(cleanup_builder) struct snapshot_builder *builder = NULL;
+    TRY(snapshot_builder_create(&builder));
+    TRY(service_identify(service, builder));
+    int64_t taken_at = service_wall_clock();
+    TRY(service_collect(service, look, builder));
+    struct snapshot_program *program = snapshot_builder_program(builder);
+    TRY(service_count_threads(service, program));
+    if (target_kind(service->target) == TARGET_KIND_LIVE) {
+        program->taken_at_ns = taken_at;
+    }
+    program->stopped_ns = (int64_t)(target_stopped_ns(service->target) - stopped);
+    program->read_ns = (int64_t)(clock_now() - start);
+    return snapshot_builder_finish(TAKE(builder), ret);
+}
+
+/* Takes a snapshot. */
+struct error *service_snapshot(struct service *service, const struct service_look *look,
+                               struct snapshot **ret)
+{
+    (void)pthread_mutex_lock(&service->lock);
+    struct error *error = service_take(service, look, ret);
+    (void)pthread_mutex_unlock(&service->lock);
+    return error;
+}
+
+/* True when a stack is missing that could have been read. */
+bool service_is_partial(const struct snapshot *snapshot)
+{
+    size_t count;
+    const struct snapshot_goroutine *goroutines = snapshot_goroutines(snapshot, &count);
+    for (size_t i = 0; i < count; i++) {
+        bool runs = goroutines[i].status == GOROUTINE_STATUS_RUNNING ||
+                    goroutines[i].status == GOROUTINE_STATUS_COPYSTACK ||
+                    (goroutines[i].flags & GOROUTINE_MOVED) != 0;
+        bool unread = (goroutines[i].flags & GOROUTINE_STACK_UNKNOWN) != 0 && !runs;
+        if (unread || (goroutines[i].flags & GOROUTINE_STACK_CUT) != 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* The range of the layout table. */
+void service_releases(int *oldest_ret, int *newest_ret)
+{
+    *oldest_ret = LAYOUT_MINOR_MIN;
+    *newest_ret = LAYOUT_MINOR_MAX;
+}
