@@ -6,15 +6,14 @@
 #include "image/function.h"
 
 #include "base/bytes.h"
-#include "image/module.h"
-#include <string.h>
+#include "image/function_table.h"
 
-enum { FUNCTION_FTAB_ENTRY = 8, FUNCTION_NAMES_MAX = 1 << 24 };
+enum { FUNCTION_FTAB_ENTRY = 8 };
 
 #define FUNCTION_DATA_ABSENT 0xffffffffu
 
-/* Entries of MODULE's ftab, the closing one included. */
-static size_t function_ftab_count(const struct module *module)
+/* The closing one counts. */
+size_t function_ftab_count(const struct module *module)
 {
     return module->tables.ftab.size / FUNCTION_FTAB_ENTRY;
 }
@@ -32,7 +31,7 @@ static struct error *function_corrupt(uint64_t entry, const char *what)
                         what, (unsigned long long)entry);
 }
 
-/* The record of ftab entry INDEX, checked to hold its fixed part; NULL when outside. */
+/* Checked to hold the fixed part. */
 static const uint8_t *function_record(const struct module *module, size_t index, uint32_t *offset)
 {
     *offset = bytes_u32(module->tables.ftab.data + index * FUNCTION_FTAB_ENTRY + 4);
@@ -41,9 +40,20 @@ static const uint8_t *function_record(const struct module *module, size_t index,
     return *offset <= table.size && size <= table.size - *offset ? table.data + *offset : NULL;
 }
 
-/* Decodes ftab entry INDEX, which is not the closing one. */
-static struct error *function_decode(const struct module *module, size_t index,
-                                     struct function *ret)
+/* A look at one field, for the index of names. */
+const char *function_ftab_name(const struct module *module, size_t index)
+{
+    uint32_t offset;
+    const uint8_t *record = function_record(module, index, &offset);
+    if (record == NULL) {
+        return NULL;
+    }
+    return module_string(module->tables.funcnametab,
+                         bytes_u32(record + module->layout->func.name_off));
+}
+
+/* Every field, the lists behind the record included in the check. */
+struct error *function_decode(const struct module *module, size_t index, struct function *ret)
 {
     const struct layout *layout = module->layout;
     uint64_t entry = function_ftab_entry(module, index);
@@ -108,48 +118,6 @@ struct error *function_find(const struct image *image, uint64_t pc, struct funct
                             (unsigned long long)pc);
     }
     return NULL;
-}
-
-/* Adds the names of MODULE, number NUMBER, to the index. Of equal names the first stays. */
-static struct error *function_index_module(struct image *image, size_t number)
-{
-    const struct module *module = image->modules.items[number];
-    size_t count = function_ftab_count(module);
-    if (count > FUNCTION_NAMES_MAX) {
-        return error_create(ERROR_LIMIT, "pclntab: more than %d functions", FUNCTION_NAMES_MAX);
-    }
-    for (size_t i = 0; i + 1 < count; i++) {
-        uint32_t offset;
-        const uint8_t *record = function_record(module, i, &offset);
-        const char *name = NULL;
-        if (record != NULL) {
-            name = module_string(module->tables.funcnametab,
-                                 bytes_u32(record + module->layout->func.name_off));
-        }
-        if (name != NULL) {
-            uint64_t *slot;
-            TRY(hash_map_entry(&image->names, hash_bytes(name, strlen(name), 0),
-                               (uint64_t)number << 32 | i, NULL, &slot));
-        }
-    }
-    return NULL;
-}
-
-/* One index over all modules, built when first asked for. */
-struct error *function_find_name(struct image *image, const char *name, struct function *ret)
-{
-    for (size_t i = 0; !image->names_ready && i < image->modules.count; i++) {
-        TRY(function_index_module(image, i));
-    }
-    image->names_ready = true;
-    const uint64_t *slot = hash_map_get(&image->names, hash_bytes(name, strlen(name), 0));
-    if (slot != NULL) {
-        TRY(function_decode(image->modules.items[*slot >> 32], *slot & UINT32_MAX, ret));
-        if (strcmp(ret->name, name) == 0) {
-            return NULL;
-        }
-    }
-    return error_create(ERROR_NOT_FOUND, "no Go function is called %s", name);
 }
 
 /* The offset of PCDATA table INDEX follows the record's fixed part. */

@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "base/string_builder.h"
 #include "image/build_info.h"
+#include "image/function_table.h"
 #include "image/image_diagnose.h"
 #include "image/image_find.h"
 #include "image/image_version.h"
@@ -269,7 +270,7 @@ void image_destroy(struct image *image)
         module_destroy(image->modules.items[i]);
     }
     vector_deinit(&image->modules);
-    hash_map_deinit(&image->names);
+    function_name_index_destroy(image->names);
     memory_deinit(&image->memory);
     free(image->build_info_storage);
     free(image->go_version);

@@ -3,7 +3,6 @@
 #ifndef UNPARK_IMAGE_MODULE_H
 #define UNPARK_IMAGE_MODULE_H
 
-#include "base/hash_map.h"
 #include "base/vector.h"
 #include "image/function.h"
 #include "image/image.h"
@@ -48,6 +47,8 @@ struct module {
     uint64_t next; /* moduledata.next */
 };
 
+struct function_name_index;
+
 /* All modules of a target. */
 struct image {
     struct target *target; /* not owned; NULL when made from tables */
@@ -58,8 +59,7 @@ struct image {
     char *build_info_storage;
     char *go_version;
     char *build_id;
-    struct hash_map names; /* hash of a name: module index << 32 | ftab index */
-    bool names_ready;
+    struct function_name_index *names; /* NULL until a function is looked for by name */
 };
 
 /* True when the words could be the start of a moduledata; a quick look that few data pass. BYTES

@@ -1,0 +1,106 @@
+/* An index from names to functions: open addressing, linear probing, sized once, so that a hundred
+ * thousand functions cost a few milliseconds. A slot holds the upper half of the name's hash and
+ * the function's number (counted over all modules, from 1); 0 is free. Of equal names the first
+ * stays. */
+#include "base/hash_map.h"
+#include "image/function_table.h"
+#include <stdlib.h>
+#include <string.h>
+
+enum { FUNCTION_NAME_MAX = 1 << 22 /* functions of all modules that are indexed */ };
+
+struct function_name_index {
+    size_t mask; /* slots - 1 */
+    uint64_t slots[];
+};
+
+/* The hash part of a slot. */
+#define FUNCTION_NAME_TAG 0xffffffff00000000u
+
+/* Frees slots with header. */
+void function_name_index_destroy(struct function_name_index *index)
+{
+    free(index);
+}
+
+/* Enters the function of NUMBER under HASH. The table is at most half full. */
+static void function_name_put(struct function_name_index *index, uint64_t hash, uint32_t number)
+{
+    size_t at = hash & index->mask;
+    while (index->slots[at] != 0) {
+        if (((index->slots[at] ^ hash) & FUNCTION_NAME_TAG) == 0) {
+            return;
+        }
+        at = (at + 1) & index->mask;
+    }
+    index->slots[at] = (hash & FUNCTION_NAME_TAG) | number;
+}
+
+/* Enters every function of IMAGE. */
+static struct error *function_name_index_create(const struct image *image,
+                                                struct function_name_index **ret)
+{
+    size_t total = 0;
+    for (size_t i = 0; i < image->modules.count; i++) {
+        total += function_ftab_count(image->modules.items[i]);
+    }
+    if (total > FUNCTION_NAME_MAX) {
+        return error_create(ERROR_LIMIT, "pclntab: more than %d functions", FUNCTION_NAME_MAX);
+    }
+    size_t capacity = 16;
+    while (capacity < 2 * total) {
+        capacity *= 2;
+    }
+    struct function_name_index *index = calloc(1, sizeof *index + capacity * sizeof(uint64_t));
+    if (index == NULL) {
+        return error_no_memory();
+    }
+    index->mask = capacity - 1;
+    uint32_t number = 1;
+    for (size_t i = 0; i < image->modules.count; i++) {
+        size_t count = function_ftab_count(image->modules.items[i]);
+        for (size_t k = 0; k < count; k++, number++) { /* the closing entry only takes a number */
+            const char *name =
+                k + 1 < count ? function_ftab_name(image->modules.items[i], k) : NULL;
+            if (name != NULL) {
+                function_name_put(index, hash_bytes(name, strlen(name), 0), number);
+            }
+        }
+    }
+    *ret = index;
+    return NULL;
+}
+
+/* The function of NUMBER. */
+static struct error *function_name_decode(const struct image *image, uint32_t number,
+                                          struct function *ret)
+{
+    size_t left = number - 1;
+    for (size_t i = 0; i < image->modules.count; i++) {
+        size_t count = function_ftab_count(image->modules.items[i]);
+        if (left < count) {
+            return function_decode(image->modules.items[i], left, ret);
+        }
+        left -= count;
+    }
+    return error_create(ERROR_INTERNAL, "function index: no function %u", (unsigned)number);
+}
+
+/* The name is compared whole: the hash only finds it. */
+struct error *function_find_name(struct image *image, const char *name, struct function *ret)
+{
+    if (image->names == NULL) {
+        TRY(function_name_index_create(image, &image->names));
+    }
+    const struct function_name_index *index = image->names;
+    uint64_t hash = hash_bytes(name, strlen(name), 0);
+    for (size_t at = hash & index->mask; index->slots[at] != 0; at = (at + 1) & index->mask) {
+        if (((index->slots[at] ^ hash) & FUNCTION_NAME_TAG) == 0) {
+            TRY(function_name_decode(image, (uint32_t)index->slots[at], ret));
+            if (strcmp(ret->name, name) == 0) {
+                return NULL;
+            }
+        }
+    }
+    return error_create(ERROR_NOT_FOUND, "no Go function is called %s", name);
+}
