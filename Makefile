@@ -56,7 +56,8 @@ fuzz: ## fuzz every parser for FUZZ_SECONDS (60) each
 
 install: all ## install below PREFIX (/usr/local), staged in DESTDIR
 	@meson configure $(BUILD) -Dprefix=$(abspath $(PREFIX))
-	@DESTDIR=$(DESTDIR) meson install -C $(BUILD)
+	@ninja -C $(BUILD) --quiet installable
+	@DESTDIR=$(if $(DESTDIR),$(abspath $(DESTDIR))) meson install -C $(BUILD) --no-rebuild --quiet
 
 format: ## format the C sources
 	@tools/check-format --fix

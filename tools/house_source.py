@@ -33,7 +33,7 @@ def walk(top, folder="", endings=None):
     return sorted(found)
 
 
-def c_files(top, folders=("src", "tests/unit", "fuzz"), endings=(".c", ".h")):
+def c_files(top, folders=("src", "tests/unit", "fuzz", "bench"), endings=(".c", ".h")):
     """The C files of the house."""
     return [path for folder in folders for path in walk(top, folder, endings)]
 
