@@ -74,7 +74,7 @@ struct function_frame {
 
 /* The logical frames at PC, innermost first, as Go's traceback expands them: PC is the address to
  * symbolise (return address - 1 for callers). At most CAPACITY frames are stored; *COUNT is how
- * many there are (bounded: ERROR_CORRUPT beyond 4096). */
+ * many there are (bounded: ERROR_CORRUPT beyond 512). */
 NODISCARD struct error *function_frames(const struct function *function, uint64_t pc,
                                         struct function_frame *frames, size_t capacity,
                                         size_t *count);

@@ -6,7 +6,7 @@
 #include "base/bytes.h"
 #include "image/module.h"
 
-enum { FUNCTION_FRAMES_DEPTH_MAX = 4096 };
+enum { FUNCTION_FRAMES_DEPTH_MAX = 512 };
 
 #define FUNCTION_FRAMES_FILE_ABSENT 0xffffffffu
 

@@ -2,6 +2,7 @@
  * thousand functions cost a few milliseconds. A slot holds the upper half of the name's hash and
  * the function's number (counted over all modules, from 1); 0 is free. Of equal names the first
  * stays. */
+#include "base/cleanup.h"
 #include "base/hash_map.h"
 #include "image/function_table.h"
 #include <stdlib.h>
@@ -36,6 +37,28 @@ static void function_name_put(struct function_name_index *index, uint64_t hash, 
     index->slots[at] = (hash & FUNCTION_NAME_TAG) | number;
 }
 
+/* Enters the functions of MODULE, numbered from FIRST. Names that share their bytes beyond reason
+ * are ERROR_CORRUPT, as hashing them would take forever. */
+static struct error *function_name_put_module(struct function_name_index *index,
+                                              const struct module *module, uint32_t first)
+{
+    size_t budget = 4 * module->tables.funcnametab.size;
+    size_t count = function_ftab_count(module);
+    for (size_t i = 0; i + 1 < count; i++) {
+        const char *name = function_ftab_name(module, i);
+        if (name == NULL) {
+            continue;
+        }
+        size_t size = strlen(name);
+        if (size > budget) {
+            return error_create(ERROR_CORRUPT, "pclntab: more names than its table has room for");
+        }
+        budget -= size;
+        function_name_put(index, hash_bytes(name, size, 0), first + (uint32_t)i);
+    }
+    return NULL;
+}
+
 /* Enters every function of IMAGE. */
 static struct error *function_name_index_create(const struct image *image,
                                                 struct function_name_index **ret)
@@ -51,23 +74,19 @@ static struct error *function_name_index_create(const struct image *image,
     while (capacity < 2 * total) {
         capacity *= 2;
     }
-    struct function_name_index *index = calloc(1, sizeof *index + capacity * sizeof(uint64_t));
+    CLEANUP_FREE struct function_name_index *index =
+        calloc(1, sizeof *index + capacity * sizeof(uint64_t));
     if (index == NULL) {
         return error_no_memory();
     }
     index->mask = capacity - 1;
     uint32_t number = 1;
     for (size_t i = 0; i < image->modules.count; i++) {
-        size_t count = function_ftab_count(image->modules.items[i]);
-        for (size_t k = 0; k < count; k++, number++) { /* the closing entry only takes a number */
-            const char *name =
-                k + 1 < count ? function_ftab_name(image->modules.items[i], k) : NULL;
-            if (name != NULL) {
-                function_name_put(index, hash_bytes(name, strlen(name), 0), number);
-            }
-        }
+        const struct module *module = image->modules.items[i];
+        TRY(function_name_put_module(index, module, number));
+        number += (uint32_t)function_ftab_count(module); /* the closing entry takes a number, too */
     }
-    *ret = index;
+    *ret = TAKE(index);
     return NULL;
 }
 

@@ -7,7 +7,7 @@
 #include "image/module.h"
 
 enum {
-    FUNCTION_PCVALUE_PAIRS_MAX = 1 << 22, /* pairs walked for one lookup */
+    FUNCTION_PCVALUE_PAIRS_MAX = 1 << 20, /* pairs walked for one lookup */
     FUNCTION_PCVALUE_VARINT_MAX = 5       /* bytes of a 32-bit LEB128 number */
 };
 

@@ -8,8 +8,9 @@
 
 enum {
     IMAGE_FIND_OVERLAP = MODULE_WORDS * 8,
-    IMAGE_FIND_ANONYMOUS_MAX = 64 << 20,       /* of one mapping that is searched */
-    IMAGE_FIND_ANONYMOUS_TOTAL_MAX = 256 << 20 /* of all */
+    IMAGE_FIND_DATA_MAX = 1 << 30,             /* of one mapping of a file that is searched */
+    IMAGE_FIND_ANONYMOUS_MAX = 64 << 20,       /* of one mapping without a file */
+    IMAGE_FIND_ANONYMOUS_TOTAL_MAX = 256 << 20 /* of all of those */
 };
 
 /* A search in progress. */
@@ -81,7 +82,8 @@ static struct error *image_find_regions(struct image_find *find, size_t index, b
     struct memory *memory = find->memory;
     for (size_t i = 0; i < memory->regions.count && !find->hit; i++) {
         struct memory_region region = memory->regions.items[i];
-        if (region.file != index || (region.permissions & TARGET_PERMISSION_READ) == 0) {
+        if (region.file != index || (region.permissions & TARGET_PERMISSION_READ) == 0 ||
+            region.end - region.start > IMAGE_FIND_DATA_MAX) {
             continue;
         }
         bool writable = (region.permissions & TARGET_PERMISSION_WRITE) != 0;
@@ -123,12 +125,24 @@ static struct error *image_find_file(struct image_find *find, size_t index, bool
             memory_runtime_address(find->memory, index, section.sh_addr, &address)) {
             TRY(image_find_take(find, address));
         }
+    } else if (find->memory->files.items[index].state == MEMORY_FILE_OTHER) {
+        return NULL; /* a program's data, of any size */
     }
     TRY(image_find_regions(find, index, false));
     return image_find_regions(find, index, true);
 }
 
-/* Searches writable memory that no file backs, for programs that a packer unpacked there. */
+/* True when REGION is writable memory with no executable file behind it. */
+static bool image_find_is_anonymous(const struct memory *memory, const struct memory_region *region)
+{
+    const uint32_t wanted = TARGET_PERMISSION_READ | TARGET_PERMISSION_WRITE;
+    return (region->permissions & wanted) == wanted &&
+           (region->file == MEMORY_NO_FILE ||
+            (memory->files.items[region->file].state == MEMORY_FILE_OTHER &&
+             strncmp(memory->files.items[region->file].path, "/memfd:", strlen("/memfd:")) == 0));
+}
+
+/* Searches such memory, for programs that a packer unpacked there. */
 static struct error *image_find_anonymous(struct image_find *find)
 {
     uint64_t total = 0;
@@ -136,9 +150,8 @@ static struct error *image_find_anonymous(struct image_find *find)
     for (size_t i = 0; i < find->memory->regions.count && !find->hit; i++) {
         struct memory_region region = find->memory->regions.items[i];
         uint64_t size = region.end - region.start;
-        const uint32_t wanted = TARGET_PERMISSION_READ | TARGET_PERMISSION_WRITE;
-        if (region.file == MEMORY_NO_FILE && (region.permissions & wanted) == wanted &&
-            size <= IMAGE_FIND_ANONYMOUS_MAX && total + size <= IMAGE_FIND_ANONYMOUS_TOTAL_MAX) {
+        if (image_find_is_anonymous(find->memory, &region) && size <= IMAGE_FIND_ANONYMOUS_MAX &&
+            total + size <= IMAGE_FIND_ANONYMOUS_TOTAL_MAX) {
             total += size;
             TRY(image_find_region(find, &region));
         }

@@ -13,8 +13,9 @@ enum {
     IMAGE_VERSION_SIZE_MIN = 5, /* "go1.1" */
     IMAGE_VERSION_SIZE_MAX = 256,
     IMAGE_VERSION_CANDIDATES_MAX = 256,
-    IMAGE_VERSION_CODE_MAX = 16384, /* bytes of schedinit that are looked at */
-    IMAGE_VERSION_REGIONS = 4       /* loaded regions of string text kept at hand */
+    IMAGE_VERSION_CODE_MAX = 16384,   /* bytes of schedinit that are looked at */
+    IMAGE_VERSION_DATA_MAX = 1 << 30, /* bytes of data searched */
+    IMAGE_VERSION_REGIONS = 4         /* loaded regions of string text kept at hand */
 };
 
 /* A string in data whose text is a version. */
@@ -251,6 +252,7 @@ static struct error *image_version_search(struct image_version *search, uint64_t
         uint64_t start = bytes_u64(range);
         uint64_t extent = memory_extent(search->memory, start);
         uint64_t size = bytes_u64(range + 8) - start;
+        extent = extent < IMAGE_VERSION_DATA_MAX ? extent : IMAGE_VERSION_DATA_MAX;
         TRY(memory_walk(search->memory, start, start + (size < extent ? size : extent), 16,
                         image_version_visit, search));
     }

@@ -10,12 +10,14 @@
 #define MEMORY_LOAD_MAX ((uint64_t)1 << 30)
 enum { MEMORY_PIECE = 1 << 20, MEMORY_PAGE = 4096 };
 
-/* The file that MAPPING shows, added when new; MEMORY_NO_FILE for anonymous memory. */
+/* The file that MAPPING shows, added when new; MEMORY_NO_FILE for anonymous memory. Devices count
+ * as anonymous, too: opening one can have effects. */
 static struct error *memory_add_file(struct memory *memory, const struct target_mapping *mapping,
                                      size_t *ret)
 {
     *ret = MEMORY_NO_FILE;
-    if (mapping->path == NULL || mapping->path[0] != '/') {
+    if (mapping->path == NULL || mapping->path[0] != '/' ||
+        strncmp(mapping->path, "/dev/", strlen("/dev/")) == 0) {
         return NULL;
     }
     for (size_t i = memory->files.count; i > 0; i--) {
@@ -91,38 +93,41 @@ static void memory_map_file(struct memory_file *file, int descriptor)
         return;
     }
     struct error *error = elf_file_init(&file->elf, (struct image_bytes){bytes, size});
-    if (error != NULL) {
-        error_destroy(error);
-        munmap(bytes, size);
-        file->elf = (struct elf_file){0};
+    if (error == NULL) {
+        file->state = MEMORY_FILE_ELF;
+        return;
     }
+    error_destroy(error);
+    munmap(bytes, size);
+    file->elf = (struct elf_file){0};
+    file->state = MEMORY_FILE_OTHER;
 }
 
 /* A file that cannot be opened is no failure: its memory is read instead. */
 bool memory_open_file(struct memory *memory, size_t index)
 {
     struct memory_file *file = &memory->files.items[index];
-    if (file->opened) {
-        return file->elf.bytes.data != NULL;
+    if (file->state != MEMORY_FILE_UNTRIED) {
+        return file->state == MEMORY_FILE_ELF;
     }
-    file->opened = true;
-    for (size_t i = 0; i < memory->regions.count; i++) {
-        if (memory->regions.items[i].file != index) {
-            continue;
-        }
-        const struct target_mapping *mapping =
-            target_find_mapping(memory->target, memory->regions.items[i].start);
-        CLEANUP_CLOSE int descriptor = -1;
-        struct error *error =
-            mapping != NULL ? target_open_file(memory->target, mapping, &descriptor) : NULL;
-        if (error != NULL) {
-            error_destroy(error);
-        } else if (descriptor >= 0) {
-            memory_map_file(file, descriptor);
-        }
-        break;
+    file->state = MEMORY_FILE_UNREADABLE;
+    size_t region = 0;
+    while (memory->regions.items[region].file != index) { /* every file has one */
+        region++;
     }
-    return file->elf.bytes.data != NULL;
+    const struct target_mapping *mapping =
+        target_find_mapping(memory->target, memory->regions.items[region].start);
+    if (mapping == NULL) {
+        return false;
+    }
+    CLEANUP_CLOSE int descriptor = -1;
+    struct error *error = target_open_file(memory->target, mapping, &descriptor);
+    if (error != NULL) {
+        error_destroy(error);
+        return false;
+    }
+    memory_map_file(file, descriptor);
+    return file->state == MEMORY_FILE_ELF;
 }
 
 /* Binary search. */

@@ -9,13 +9,21 @@
 #include "image/image.h"
 #include "target/target.h"
 
+/* What is known of a file. */
+enum memory_file_state {
+    MEMORY_FILE_UNTRIED,
+    MEMORY_FILE_UNREADABLE, /* it could not be opened */
+    MEMORY_FILE_OTHER,      /* it is no ELF file of ours */
+    MEMORY_FILE_ELF         /* elf holds it */
+};
+
 /* One file of the address space; opened when first needed. */
 struct memory_file {
     char *path;
     uint64_t inode;
     uint64_t device;
     bool deleted;
-    bool opened; /* tried; bytes.data is NULL when it could not be opened or is no ELF file */
+    enum memory_file_state state;
     struct elf_file elf;
 };
 

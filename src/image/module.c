@@ -16,9 +16,10 @@ enum {
     MODULE_HEADER_SIZE = 72,
     MODULE_HEADER_OFFSETS = 32,
     MODULE_HEADER_OFFSETS_OLD = 24,
-    MODULE_MOVED_MAX = 4096, /* funcnametab follows the header closely */
-    MODULE_MASK_SLACK = 64,  /* bits by which a mask may miss the size of its section */
-    MODULE_SIZE_MAX = 4096   /* of a moduledata; a row beyond it is broken */
+    MODULE_MOVED_MAX = 4096,     /* funcnametab follows the header closely */
+    MODULE_MASK_SLACK = 64,      /* bits by which a mask may miss the size of its section */
+    MODULE_STRING_MAX = 1 << 20, /* names of instantiated generics are long, not that long */
+    MODULE_SIZE_MAX = 4096       /* of a moduledata; a row beyond it is broken */
 };
 
 /* Word INDEX of moduledata BYTES. */
@@ -302,10 +303,15 @@ void module_destroy(struct module *module)
     free(module);
 }
 
-/* The NUL must be inside. */
+/* The NUL must be inside, and not too far. */
 const char *module_string(struct image_bytes table, uint64_t offset)
 {
-    if (offset >= table.size || memchr(table.data + offset, 0, table.size - offset) == NULL) {
+    if (offset >= table.size) {
+        return NULL;
+    }
+    size_t left = table.size - offset;
+    if (memchr(table.data + offset, 0, left < MODULE_STRING_MAX ? left : MODULE_STRING_MAX) ==
+        NULL) {
         return NULL;
     }
     return (const char *)table.data + offset;

@@ -81,7 +81,8 @@ NODISCARD struct error *module_create(struct memory *memory, uint64_t address,
                                       const struct layout *layout, struct module **ret);
 void module_destroy(struct module *module);
 
-/* The NUL-terminated string at OFFSET of TABLE, or NULL when it is not all inside. */
+/* The NUL-terminated string at OFFSET of TABLE, or NULL when it is not all inside (or
+ * longer than 1 MiB). */
 const char *module_string(struct image_bytes table, uint64_t offset);
 
 /* An image of one module around TABLES, whose bytes stay the caller's; for tests and fuzzing. There
