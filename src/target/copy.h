@@ -35,8 +35,4 @@ NODISCARD struct error *copy_seal(struct target *copy);
 /* Bytes held. */
 uint64_t copy_size(const struct target *copy);
 
-/* The bytes at ADDRESS in our memory when all SIZE of them are there in one piece (copies, cores
- * and memory targets), else NULL; no system call. Valid as long as TARGET. */
-const uint8_t *target_view(const struct target *target, uint64_t address, size_t size);
-
 #endif

@@ -69,6 +69,12 @@ struct error *target_read_ranges(struct target *target, struct target_range *ran
     return target->operations->read_ranges(target, ranges, count);
 }
 
+const uint8_t *target_view(const struct target *target, uint64_t address, size_t size)
+{
+    return target->operations->view == NULL ? NULL
+                                            : target->operations->view(target, address, size);
+}
+
 struct error *target_open_file(struct target *target, const struct target_mapping *mapping,
                                int *ret)
 {

@@ -114,6 +114,10 @@ NODISCARD struct error *target_read(struct target *target, uint64_t address, voi
 NODISCARD struct error *target_read_ranges(struct target *target, struct target_range *ranges,
                                            size_t count);
 
+/* The bytes at ADDRESS in our memory when all SIZE of them are there in one piece (copies, cores
+ * and memory targets), else NULL; no system call. Valid as long as TARGET. */
+const uint8_t *target_view(const struct target *target, uint64_t address, size_t size);
+
 /* Opens the file behind MAPPING, which may be deleted or live in another mount namespace. *RET is a
  * read-only descriptor of the caller's. ERROR_NOT_FOUND for anonymous memory, or when the file at
  * the path is no longer the one that is mapped. */

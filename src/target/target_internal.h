@@ -16,6 +16,7 @@ struct target_operations {
     void (*destroy)(struct target *target);
     struct error *(*refresh)(struct target *target);
     struct error *(*read_ranges)(struct target *target, struct target_range *ranges, size_t count);
+    const uint8_t *(*view)(const struct target *target, uint64_t address, size_t size);
     struct error *(*open_file)(struct target *target, const struct target_mapping *mapping,
                                int *ret);
     struct error *(*threads)(struct target *target, struct target_thread **ret, size_t *count_ret);

@@ -46,8 +46,21 @@ static struct error *target_memory_read_ranges(struct target *target, struct tar
     return NULL;
 }
 
+/* Bytes that lie within one mapping. */
+static const uint8_t *target_memory_view(const struct target *target, uint64_t address, size_t size)
+{
+    const struct target_memory *memory = (const struct target_memory *)target;
+    const struct target_mapping *mapping = target_find_mapping(target, address);
+    if (mapping == NULL || (mapping->permissions & TARGET_PERMISSION_READ) == 0 ||
+        mapping->end - address < size) {
+        return NULL;
+    }
+    return memory->bytes[mapping - target->mappings.items] + (address - mapping->start);
+}
+
 static const struct target_operations target_memory_operations = {
     .destroy = target_memory_destroy,
+    .view = target_memory_view,
     .read_ranges = target_memory_read_ranges,
 };
 

@@ -1,0 +1,381 @@
+/* Fetching a copy's bytes in bulk: memory made ready beforehand, pieces of a few MiB taken by one
+ * reader per processor from a shared counter (freezing.md, section 2). */
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "target/copy_internal.h"
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#ifndef MADV_POPULATE_WRITE
+#define MADV_POPULATE_WRITE 23
+#endif
+
+enum {
+    COPY_PIECE = 4 << 20,
+    COPY_PIECE_RANGES = 1024,
+    COPY_READERS_MAX = 8,
+    COPY_BLOCK_MIN = 4 << 20,
+    COPY_POPULATE = 64 << 20
+};
+
+/* Readers that the machine has processors for. */
+static unsigned copy_readers(void)
+{
+    long count = sysconf(_SC_NPROCESSORS_ONLN);
+    return count < 1 ? 1 : count > COPY_READERS_MAX ? COPY_READERS_MAX : (unsigned)count;
+}
+
+/* The number after NAME in the file at PATH (NULL: its first number), or UINT64_MAX. */
+static uint64_t copy_read_number(const char *path, const char *name)
+{
+    char line[256];
+    uint64_t value = UINT64_MAX;
+    FILE *file = fopen(path, "re");
+    while (file != NULL && fgets(line, sizeof line, file) != NULL) {
+        size_t skip = name == NULL ? 0 : strlen(name);
+        unsigned long long number;
+        if ((name == NULL || strncmp(line, name, skip) == 0) &&
+            sscanf(line + skip, "%llu", &number) == 1) {
+            value = number;
+            break;
+        }
+    }
+    if (file != NULL) {
+        fclose(file);
+    }
+    return value;
+}
+
+/* Bytes that may still be used: the machine's available memory and our cgroup's headroom. */
+static uint64_t copy_headroom(void)
+{
+    uint64_t room = copy_read_number("/proc/meminfo", "MemAvailable:");
+    room = room == UINT64_MAX ? room : room * 1024;
+    char line[512];
+    FILE *file = fopen("/proc/self/cgroup", "re");
+    while (file != NULL && fgets(line, sizeof line, file) != NULL) {
+        if (strncmp(line, "0::", 3) != 0) {
+            continue;
+        }
+        line[strcspn(line, "\n")] = 0;
+        char path[640];
+        snprintf(path, sizeof path, "/sys/fs/cgroup%s/memory.max", line + 3);
+        uint64_t limit = copy_read_number(path, NULL);
+        snprintf(path, sizeof path, "/sys/fs/cgroup%s/memory.current", line + 3);
+        uint64_t used = copy_read_number(path, NULL);
+        if (limit != UINT64_MAX && used != UINT64_MAX) {
+            uint64_t left = limit > used ? limit - used : 0;
+            room = left < room ? left : room;
+        }
+    }
+    if (file != NULL) {
+        fclose(file);
+    }
+    return room;
+}
+
+struct copy_populate_job {
+    uint8_t *memory;
+    size_t size;
+    atomic_size_t next;
+};
+
+/* Makes pages present, a stretch at a time. */
+static void *copy_populate(void *argument)
+{
+    struct copy_populate_job *job = argument;
+    for (;;) {
+        size_t at = atomic_fetch_add(&job->next, COPY_POPULATE);
+        if (at >= job->size) {
+            return NULL;
+        }
+        size_t size = job->size - at < COPY_POPULATE ? job->size - at : COPY_POPULATE;
+        if (madvise(job->memory + at, size, MADV_POPULATE_WRITE) != 0) {
+            for (size_t i = 0; i < size; i += COPY_PAGE) { /* kernels before 5.14 */
+                ((volatile uint8_t *)job->memory)[at + i] = 0;
+            }
+        }
+    }
+}
+
+/* Runs WORK on up to READERS threads, this one included. */
+static void copy_run(void *(*work)(void *), void *argument, unsigned readers)
+{
+    pthread_t threads[COPY_READERS_MAX];
+    unsigned started = 1;
+    for (; started < readers; started++) {
+        if (pthread_create(&threads[started], NULL, work, argument) != 0) {
+            break;
+        }
+    }
+    work(argument);
+    for (unsigned i = 1; i < started; i++) {
+        pthread_join(threads[i], NULL);
+    }
+}
+
+struct error *copy_add_block(struct copy *copy, size_t size)
+{
+    if (size > (SIZE_MAX >> 1)) {
+        return error_no_memory();
+    }
+    size = (size + COPY_PAGE - 1) & ~(size_t)(COPY_PAGE - 1);
+    uint64_t room = copy_headroom();
+    if (size > COPY_BLOCK_MIN && room != UINT64_MAX && size > room / 10 * 9) {
+        return error_advise(
+            error_create(ERROR_LIMIT, "a copy needs %llu MiB of memory and %llu MiB are free",
+                         (unsigned long long)(size >> 20), (unsigned long long)(room >> 20)),
+            "give Unpark more memory, or write a core file and read that elsewhere");
+    }
+    struct copy_block block = {.size = size};
+    block.memory = mmap(NULL, size, PROT_READ | PROT_WRITE,
+                        MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (block.memory == MAP_FAILED) {
+        return error_no_memory();
+    }
+    if (size >= COPY_BLOCK_MIN) {
+        madvise(block.memory, size, MADV_HUGEPAGE);
+        struct copy_populate_job job = {.memory = block.memory, .size = size};
+        copy_run(copy_populate, &job, copy_readers());
+    }
+    struct error *error = vector_append(&copy->blocks, block);
+    if (error != NULL) {
+        munmap(block.memory, size);
+    }
+    return error;
+}
+
+struct error *copy_allocate(struct copy *copy, size_t size, uint8_t **ret)
+{
+    for (size_t i = copy->blocks.count; i-- > 0;) {
+        struct copy_block *block = &copy->blocks.items[i];
+        if (block->size - block->used >= size) {
+            *ret = block->memory + block->used;
+            block->used += size;
+            return NULL;
+        }
+        if (copy->blocks.count - i > 4) {
+            break;
+        }
+    }
+    TRY(copy_add_block(copy, size < COPY_BLOCK_MIN ? COPY_BLOCK_MIN : size));
+    struct copy_block *block = &copy->blocks.items[copy->blocks.count - 1];
+    *ret = block->memory;
+    block->used = size;
+    return NULL;
+}
+
+struct error *copy_reserve(struct target *target, uint64_t size)
+{
+    return copy_add_block((struct copy *)target, size);
+}
+
+struct copy_job {
+    struct copy *copy;
+    struct target_range *ranges;
+    size_t count;
+    const size_t *pieces; /* first range of each piece, and the end */
+    size_t piece_count;
+    atomic_size_t next;
+    uint64_t deadline;
+    atomic_bool late;
+    _Atomic(struct error *) error;
+};
+
+/* One reader: takes pieces until none is left. */
+static void *copy_read_pieces(void *argument)
+{
+    struct copy_job *job = argument;
+    for (;;) {
+        size_t piece = atomic_fetch_add(&job->next, 1);
+        if (piece >= job->piece_count || atomic_load(&job->error) != NULL) {
+            return NULL;
+        }
+        if (job->deadline != 0 && clock_now() > job->deadline) {
+            atomic_store(&job->late, true);
+            return NULL;
+        }
+        size_t first = job->pieces[piece];
+        struct error *error = target_read_ranges(job->copy->base, job->ranges + first,
+                                                 job->pieces[piece + 1] - first);
+        if (error != NULL) {
+            struct error *none = NULL;
+            if (!atomic_compare_exchange_strong(&job->error, &none, error)) {
+                error_destroy(error);
+            }
+            return NULL;
+        }
+    }
+}
+
+/* Orders ranges by address. */
+static int copy_compare(const void *left, const void *right)
+{
+    uint64_t a = ((const struct copy_range *)left)->address;
+    uint64_t b = ((const struct copy_range *)right)->address;
+    return a < b ? -1 : a > b;
+}
+
+typedef VECTOR(struct target_range) copy_range_list;
+
+/* Adds [start, end) to LIST in parts of at most a piece, leaving out what segments hold already. */
+static struct error *copy_plan_range(const struct copy *copy, uint64_t start, uint64_t end,
+                                     size_t *segment, copy_range_list *list)
+{
+    while (start < end) {
+        while (*segment < copy->segments.count &&
+               copy->segments.items[*segment].address + copy->segments.items[*segment].size <=
+                   start) {
+            (*segment)++;
+        }
+        uint64_t stop = end;
+        if (*segment < copy->segments.count) {
+            const struct copy_segment *held = &copy->segments.items[*segment];
+            if (held->address <= start) {
+                start = held->address + held->size;
+                continue;
+            }
+            stop = held->address < stop ? held->address : stop;
+        }
+        stop = stop - start > COPY_PIECE ? start + COPY_PIECE : stop;
+        struct target_range range = {.address = start, .size = (size_t)(stop - start)};
+        TRY(vector_append(list, range));
+        start = stop;
+    }
+    return NULL;
+}
+
+/* Sorts RANGES and turns them into disjoint parts that are not held yet. */
+static struct error *copy_plan(const struct copy *copy, const struct copy_range *ranges,
+                               size_t count, copy_range_list *list)
+{
+    CLEANUP_FREE struct copy_range *sorted = reallocarray(NULL, count + 1, sizeof *sorted);
+    if (sorted == NULL) {
+        return error_no_memory();
+    }
+    memcpy(sorted, ranges, count * sizeof *sorted);
+    qsort(sorted, count, sizeof *sorted, copy_compare);
+    uint64_t done = 0;
+    size_t segment = 0;
+    for (size_t i = 0; i < count;) {
+        uint64_t start = sorted[i].address < done ? done : sorted[i].address;
+        uint64_t end = sorted[i].address + sorted[i].size;
+        for (i++; i < count && sorted[i].address <= end; i++) {
+            uint64_t next = sorted[i].address + sorted[i].size;
+            end = next > end ? next : end;
+        }
+        if (end > start) {
+            TRY(copy_plan_range(copy, start, end, &segment, list));
+            done = end;
+        }
+    }
+    return NULL;
+}
+
+/* Gives every planned range its place and cuts the list into pieces. */
+static struct error *copy_place(struct copy *copy, copy_range_list *list, size_t **pieces_ret,
+                                size_t *count_ret)
+{
+    size_t total = 0;
+    for (size_t i = 0; i < list->count; i++) {
+        total += list->items[i].size;
+    }
+    uint8_t *memory = NULL;
+    TRY(copy_allocate(copy, total, &memory));
+    size_t *pieces = reallocarray(NULL, list->count + 2, sizeof *pieces);
+    if (pieces == NULL) {
+        return error_no_memory();
+    }
+    size_t count = 0;
+    size_t size = COPY_PIECE + 1;
+    for (size_t i = 0; i < list->count; i++) {
+        list->items[i].destination = memory;
+        memory += list->items[i].size;
+        if (size + list->items[i].size > COPY_PIECE || i - pieces[count - 1] == COPY_PIECE_RANGES) {
+            pieces[count++] = i;
+            size = 0;
+        }
+        size += list->items[i].size;
+    }
+    pieces[count] = list->count;
+    *pieces_ret = pieces;
+    *count_ret = count;
+    return NULL;
+}
+
+/* Orders segments by address. */
+static int copy_compare_segments(const void *left, const void *right)
+{
+    uint64_t a = ((const struct copy_segment *)left)->address;
+    uint64_t b = ((const struct copy_segment *)right)->address;
+    return a < b ? -1 : a > b;
+}
+
+/* Takes what arrived into the table, joining neighbours. */
+static struct error *copy_keep(struct copy *copy, const copy_range_list *list)
+{
+    TRY(vector_reserve(&copy->segments, copy->segments.count + list->count));
+    for (size_t i = 0; i < list->count; i++) {
+        const struct target_range *range = &list->items[i];
+        if (range->done > 0) {
+            copy->segments.items[copy->segments.count++] =
+                (struct copy_segment){range->address, range->done, range->destination};
+            copy->held += range->done;
+        }
+    }
+    if (copy->segments.count == 0) {
+        return NULL;
+    }
+    qsort(copy->segments.items, copy->segments.count, sizeof *copy->segments.items,
+          copy_compare_segments);
+    size_t kept = 0;
+    for (size_t i = 1; i < copy->segments.count; i++) {
+        struct copy_segment *last = &copy->segments.items[kept];
+        const struct copy_segment *next = &copy->segments.items[i];
+        if (next->address == last->address + last->size &&
+            next->bytes == last->bytes + last->size) {
+            last->size += next->size;
+        } else {
+            copy->segments.items[++kept] = *next;
+        }
+    }
+    copy->segments.count = kept + 1;
+    return NULL;
+}
+
+struct error *copy_fetch(struct target *target, const struct copy_range *ranges, size_t count,
+                         uint64_t deadline_ns)
+{
+    struct copy *copy = (struct copy *)target;
+    copy_range_list list = {0};
+    size_t *pieces = NULL;
+    size_t piece_count = 0;
+    struct error *error = copy_plan(copy, ranges, count, &list);
+    if (error == NULL && list.count > 0) {
+        error = copy_place(copy, &list, &pieces, &piece_count);
+    }
+    if (error == NULL && list.count > 0) {
+        struct copy_job job = {.copy = copy,
+                               .ranges = list.items,
+                               .count = list.count,
+                               .pieces = pieces,
+                               .piece_count = piece_count,
+                               .deadline = deadline_ns};
+        unsigned readers = copy_readers();
+        copy_run(copy_read_pieces, &job, piece_count < readers ? (unsigned)piece_count : readers);
+        error = atomic_load(&job.error);
+        if (error == NULL && atomic_load(&job.late)) {
+            error = error_create(ERROR_LIMIT, "copying took longer than the stop may last");
+        }
+    }
+    if (error == NULL) {
+        error = copy_keep(copy, &list);
+    }
+    free(pieces);
+    vector_deinit(&list);
+    return error;
+}
