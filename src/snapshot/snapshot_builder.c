@@ -82,6 +82,12 @@ void snapshot_builder_destroy(struct snapshot_builder *builder)
     snapshot_builder_free(builder);
 }
 
+/* The snapshot under construction. */
+const struct snapshot *snapshot_builder_peek(const struct snapshot_builder *builder)
+{
+    return builder->snapshot;
+}
+
 /* The identity. */
 struct snapshot_program *snapshot_builder_program(struct snapshot_builder *builder)
 {
