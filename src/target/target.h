@@ -83,7 +83,10 @@ NODISCARD struct error *target_open_memory(enum target_machine machine,
 /* Closes TARGET, resuming it first when it is stopped; NULL is fine. */
 void target_destroy(struct target *target);
 
+/* Where its bytes come from. */
 enum target_kind target_kind(const struct target *target);
+
+/* What its code is for. */
 enum target_machine target_machine(const struct target *target);
 
 /* The process id; of a core the id that it recorded, 0 when unknown. */
