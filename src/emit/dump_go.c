@@ -6,13 +6,15 @@
  *               " in goroutine P" behind the creator
  *   1.24        ", synctest group N"; from 1.25 ", synctest bubble N" and " (durable)"
  *   from 1.26   " (leaked)", labels: inside the brackets in 1.26, behind them from 1.27
- * Each frame is rendered once, with a byte 0x01 (which escaping leaves nowhere else) for each
- * argument word; goroutines fill in their words. */
+ * Each frame is rendered once, as pieces of text between its argument words; goroutines fill in
+ * their words. */
 #include "base/arena.h"
 #include "base/cleanup.h"
+#include "base/vector.h"
 #include "emit/dump_go_header.h"
 #include "emit/dump_internal.h"
 #include "layout/layout.h"
+#include <stdalign.h>
 #include <stdlib.h>
 
 enum {
@@ -27,8 +29,9 @@ static const char dump_go_word = '\001';
 /* A rendered frame; text NULL: not yet. */
 struct dump_go_frame {
     const char *text;
+    const uint32_t *words; /* offsets in the text where argument words go, ascending */
     uint32_t size;
-    uint32_t words;                /* 0x01 bytes in the text */
+    uint32_t word_count;
     uint32_t args_first, args_end; /* the argument list in the text */
     bool hidden;
     bool hidden_first; /* panic: left out when nothing was printed before it */
@@ -36,12 +39,20 @@ struct dump_go_frame {
     bool elided; /* a line that the source left in place of frames */
 };
 
+/* A rendered creator: the id goes in at SPLIT. */
+struct dump_go_creator {
+    const char *text; /* NULL: not yet */
+    uint32_t size, split;
+};
+
 /* One run. */
 struct dump_go {
     const struct dump_view *view;
     struct emit_sink *sink;
     struct dump_go_header header;
-    struct dump_go_frame *frames; /* by frame id */
+    struct dump_go_frame *frames;     /* by frame id */
+    struct dump_go_creator *creators; /* by frame id */
+    VECTOR(uint32_t) offsets;         /* words of the frame being rendered */
     struct arena texts;
     struct string_builder scratch;
     uint64_t *words;
@@ -69,13 +80,12 @@ static void dump_go_add_string(struct dump_go *run, struct string_builder *build
                                snapshot_string_size(run->view->snapshot, id));
 }
 
-/* Appends the argument list: the template with its 0x01 bytes left in place. */
-static void dump_go_add_arguments(struct dump_go *run, const struct snapshot_frame *frame,
-                                  struct dump_go_frame *ret)
+/* Appends the argument list and notes where its words go. */
+static struct error *dump_go_add_arguments(struct dump_go *run, const struct snapshot_frame *frame)
 {
     if ((frame->flags & FRAME_INLINED) != 0 || frame->arguments == 0) {
         string_builder_add(&run->scratch, "...");
-        return;
+        return NULL;
     }
     const char *text = snapshot_string(run->view->snapshot, frame->arguments);
     size_t left = snapshot_string_size(run->view->snapshot, frame->arguments);
@@ -84,10 +94,9 @@ static void dump_go_add_arguments(struct dump_go *run, const struct snapshot_fra
         size_t size = word == NULL ? left : (size_t)(word - text);
         string_builder_add_escaped(&run->scratch, text, size);
         if (word == NULL) {
-            return;
+            return NULL;
         }
-        string_builder_add_char(&run->scratch, dump_go_word);
-        ret->words++;
+        TRY(vector_append(&run->offsets, (uint32_t)run->scratch.size));
         text = word + 1;
         left -= size + 1;
     }
@@ -126,16 +135,17 @@ static void dump_go_add_foreign(struct dump_go *run, const struct snapshot_frame
 }
 
 /* Appends the lines of an ordinary frame. */
-static void dump_go_add_frame(struct dump_go *run, const struct snapshot_frame *frame,
-                              struct dump_go_frame *ret)
+static struct error *dump_go_add_frame(struct dump_go *run, const struct snapshot_frame *frame,
+                                       struct dump_go_frame *ret)
 {
     dump_go_add_string(run, &run->scratch, frame->function);
     string_builder_add_char(&run->scratch, '(');
     ret->args_first = (uint32_t)run->scratch.size;
-    dump_go_add_arguments(run, frame, ret);
+    TRY(dump_go_add_arguments(run, frame));
     ret->args_end = (uint32_t)run->scratch.size;
     string_builder_add(&run->scratch, ")\n");
     dump_go_add_place(run, frame, (frame->flags & FRAME_INLINED) == 0);
+    return NULL;
 }
 
 /* Appends what stands for frames that the source left out. */
@@ -146,6 +156,17 @@ static void dump_go_add_elided(struct dump_go *run, const struct snapshot_frame 
     } else {
         string_builder_format(&run->scratch, "...%u frames elided...\n", frame->line);
     }
+}
+
+/* Copies the scratch text to where it stays. */
+static struct error *dump_go_keep_text(struct dump_go *run, const char **text, uint32_t *size)
+{
+    TRY(string_builder_error(&run->scratch));
+    char *copy;
+    TRY(arena_copy(&run->texts, string_builder_text(&run->scratch), run->scratch.size, &copy));
+    *text = copy;
+    *size = (uint32_t)run->scratch.size;
+    return NULL;
 }
 
 /* Renders frame ID. */
@@ -160,18 +181,22 @@ static struct error *dump_go_render(struct dump_go *run, uint32_t id)
         .elided = (frame->flags & FRAME_ELIDED) != 0,
     };
     string_builder_clear(&run->scratch);
+    run->offsets.count = 0;
     if (rendered.elided) {
         dump_go_add_elided(run, frame);
     } else if ((frame->flags & FRAME_NOT_GO) != 0) {
         dump_go_add_foreign(run, frame);
     } else {
-        dump_go_add_frame(run, frame, &rendered);
+        TRY(dump_go_add_frame(run, frame, &rendered));
     }
-    TRY(string_builder_error(&run->scratch));
-    char *copy;
-    TRY(arena_copy(&run->texts, string_builder_text(&run->scratch), run->scratch.size, &copy));
-    rendered.text = copy;
-    rendered.size = (uint32_t)run->scratch.size;
+    TRY(dump_go_keep_text(run, &rendered.text, &rendered.size));
+    size_t bytes = run->offsets.count * sizeof *run->offsets.items;
+    if (bytes > 0) {
+        void *words;
+        TRY(arena_allocate(&run->texts, bytes, alignof(uint32_t), &words));
+        rendered.words = memcpy(words, run->offsets.items, bytes);
+        rendered.word_count = (uint32_t)run->offsets.count;
+    }
     run->frames[id] = rendered;
     return NULL;
 }
@@ -186,33 +211,38 @@ static inline const struct dump_go_frame *dump_go_frame(struct dump_go *run, uin
     return frame;
 }
 
+/* Writes a frame whose words are not known, or not all. */
+static void dump_go_write_unknown(struct dump_go *run, const struct dump_go_frame *frame)
+{
+    emit_sink_add_bytes(run->sink, frame->text, frame->args_first);
+    emit_sink_add(run->sink, "...");
+    emit_sink_add_bytes(run->sink, frame->text + frame->args_end, frame->size - frame->args_end);
+}
+
 /* Writes a frame whose argument words begin at WORD. */
 static void dump_go_write_frame(struct dump_go *run, const struct dump_go_frame *frame, size_t word)
 {
-    if (frame->words == 0) {
-        emit_sink_add_bytes(run->sink, frame->text, frame->size);
+    struct emit_sink *sink = run->sink;
+    size_t room = frame->size + (size_t)frame->word_count * EMIT_SINK_HEX_ROOM;
+    if (frame->word_count == 0) {
+        emit_sink_add_bytes(sink, frame->text, frame->size);
         return;
     }
-    if (!run->words_known) {
-        emit_sink_add_bytes(run->sink, frame->text, frame->args_first);
-        emit_sink_add(run->sink, "...");
-        emit_sink_add_bytes(run->sink, frame->text + frame->args_end,
-                            frame->size - frame->args_end);
+    if (!run->words_known || word + frame->word_count > run->word_count || room > sink->capacity) {
+        dump_go_write_unknown(run, frame);
         return;
     }
-    const char *text = frame->text;
-    const char *end = text + frame->size;
-    for (size_t i = 0; i < frame->words; i++) {
-        const char *mark = memchr(text, dump_go_word, (size_t)(end - text));
-        emit_sink_add_bytes(run->sink, text, (size_t)(mark - text));
-        if (word + i < run->word_count) {
-            emit_sink_add_hex(run->sink, run->words[word + i]);
-        } else {
-            emit_sink_add_bytes(run->sink, "_", 1);
-        }
-        text = mark + 1;
+    emit_sink_make_room(sink, room);
+    char *at = sink->buffer + sink->size;
+    uint32_t done = 0;
+    for (uint32_t i = 0; i < frame->word_count; i++) {
+        uint32_t size = frame->words[i] - done;
+        memcpy(at, frame->text + done, size);
+        at = emit_sink_put_hex(at + size, run->words[word + i]);
+        done = frame->words[i];
     }
-    emit_sink_add_bytes(run->sink, text, (size_t)(end - text));
+    memcpy(at, frame->text + done, frame->size - done);
+    sink->size = (size_t)(at - sink->buffer) + frame->size - done;
 }
 
 /* Whether Go prints a frame when PRINTED came before it in this walk. */
@@ -233,7 +263,7 @@ static size_t dump_go_write_short(struct dump_go *run, const uint32_t *frames, s
             dump_go_write_frame(run, frame, word);
             printed += !frame->elided;
         }
-        word += frame->words;
+        word += frame->word_count;
     }
     return printed;
 }
@@ -261,7 +291,7 @@ static size_t dump_go_write_part(struct dump_go *run, const uint32_t *frames, si
                 dump_go_write_frame(run, frame, word);
             }
         }
-        word += frame->words;
+        word += frame->word_count;
         if (!frame->inlined) {
             *walk = (struct dump_go_walk){.frame = i + 1, .word = word};
         }
@@ -305,7 +335,7 @@ static size_t dump_go_write_legacy(struct dump_go *run, const uint32_t *frames, 
             dump_go_write_frame(run, frame, word);
             printed++;
         }
-        word += frame->words;
+        word += frame->word_count;
         physical += !frame->inlined;
     }
     if (printed == DUMP_GO_LEGACY_MAX) {
@@ -362,6 +392,21 @@ static struct error *dump_go_fetch_words(struct dump_go *run,
     return NULL;
 }
 
+/* Renders the creator FRAME. */
+static struct error *dump_go_render_creator(struct dump_go *run, const struct snapshot_frame *frame,
+                                            struct dump_go_creator *ret)
+{
+    string_builder_clear(&run->scratch);
+    string_builder_add(&run->scratch, "created by ");
+    dump_go_add_string(run, &run->scratch, frame->function);
+    uint32_t split = (uint32_t)run->scratch.size;
+    string_builder_add_char(&run->scratch, '\n');
+    dump_go_add_place(run, frame, true);
+    TRY(dump_go_keep_text(run, &ret->text, &ret->size));
+    ret->split = split;
+    return NULL;
+}
+
 /* Writes who created a goroutine; hidden functions and main's creator are not shown. */
 static void dump_go_write_creator(struct dump_go *run, const struct snapshot_goroutine *goroutine)
 {
@@ -372,16 +417,19 @@ static void dump_go_write_creator(struct dump_go *run, const struct snapshot_gor
     if ((frame->flags & FRAME_HIDDEN) != 0) {
         return;
     }
-    string_builder_clear(&run->scratch);
-    string_builder_add(&run->scratch, "created by ");
-    dump_go_add_string(run, &run->scratch, frame->function);
-    if (goroutine->parent != 0 && run->header.minor >= 21) {
-        string_builder_add(&run->scratch, " in goroutine ");
-        string_builder_add_u64(&run->scratch, goroutine->parent);
+    struct dump_go_creator *creator = &run->creators[goroutine->creator];
+    if (creator->text == NULL) {
+        emit_sink_fail(run->sink, dump_go_render_creator(run, frame, creator));
     }
-    string_builder_add_char(&run->scratch, '\n');
-    dump_go_add_place(run, frame, true);
-    emit_sink_add_builder(run->sink, &run->scratch);
+    emit_sink_add_bytes(run->sink, creator->text, creator->split);
+    if (goroutine->parent != 0 && run->header.minor >= 21) {
+        emit_sink_add(run->sink, " in goroutine ");
+        emit_sink_add_u64(run->sink, goroutine->parent);
+    }
+    if (creator->text != NULL) {
+        emit_sink_add_bytes(run->sink, creator->text + creator->split,
+                            creator->size - creator->split);
+    }
 }
 
 /* Writes one goroutine. */
@@ -410,15 +458,19 @@ static struct error *dump_go_init(struct dump_go *run, const struct dump_view *v
     *run = (struct dump_go){.view = view, .sink = sink};
     dump_go_header_init(&run->header, view);
     run->frames = calloc(snapshot_frame_count(view->snapshot) + 1, sizeof *run->frames);
+    run->creators = calloc(snapshot_frame_count(view->snapshot) + 1, sizeof *run->creators);
     run->words = malloc(DUMP_GO_FIRST_WORDS * sizeof *run->words);
     run->word_capacity = DUMP_GO_FIRST_WORDS;
-    return run->frames == NULL || run->words == NULL ? error_no_memory() : NULL;
+    bool complete = run->frames != NULL && run->creators != NULL && run->words != NULL;
+    return complete ? NULL : error_no_memory();
 }
 
 /* Frees a run. */
 static void dump_go_deinit(struct dump_go *run)
 {
     free(run->frames);
+    free(run->creators);
+    vector_deinit(&run->offsets);
     free(run->words);
     arena_deinit(&run->texts);
     string_builder_deinit(&run->scratch);

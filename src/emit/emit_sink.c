@@ -90,19 +90,12 @@ void emit_sink_add_u64(struct emit_sink *sink, uint64_t value)
     emit_sink_add_bytes(sink, digits + start, sizeof digits - start);
 }
 
-/* Appends a hexadecimal number, written from its first digit on straight into the buffer. */
+/* Appends a hexadecimal number. */
 void emit_sink_add_hex(struct emit_sink *sink, uint64_t value)
 {
-    unsigned digits = value == 0 ? 1 : (67 - (unsigned)__builtin_clzll(value)) / 4;
-    emit_sink_make_room(sink, 2 + digits);
+    emit_sink_make_room(sink, EMIT_SINK_HEX_ROOM);
     char *at = sink->buffer + sink->size;
-    sink->size += 2 + digits;
-    *at++ = '0';
-    *at++ = 'x';
-    while (digits > 0) {
-        digits--;
-        *at++ = "0123456789abcdef"[value >> (4 * digits) & 15];
-    }
+    sink->size += (size_t)(emit_sink_put_hex(at, value) - at);
 }
 
 /* Appends spaces. */

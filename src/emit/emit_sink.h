@@ -71,6 +71,32 @@ void emit_sink_add_u64(struct emit_sink *sink, uint64_t value);
 /* Appends VALUE as 0x and lower-case hex without leading zeros. */
 void emit_sink_add_hex(struct emit_sink *sink, uint64_t value);
 
+/* The eight lower-case hex digits of VALUE as eight characters in memory order. */
+static inline uint64_t emit_sink_hex_digits(uint32_t value)
+{
+    uint64_t x = value;
+    x = (x << 16 | x) & 0x0000ffff0000ffff;
+    x = (x << 8 | x) & 0x00ff00ff00ff00ff;
+    x = (x << 4 | x) & 0x0f0f0f0f0f0f0f0f;
+    uint64_t letters = ((x + 0x0606060606060606) >> 4) & 0x0101010101010101;
+    return __builtin_bswap64(x + 0x3030303030303030 + letters * ('a' - '0' - 10));
+}
+
+/* Writes 0x and lower-case hex at AT, where there is room for EMIT_SINK_HEX_ROOM bytes, and returns
+ * the end. */
+enum { EMIT_SINK_HEX_ROOM = 18 };
+static inline char *emit_sink_put_hex(char *at, uint64_t value)
+{
+    unsigned digits = (67 - (unsigned)__builtin_clzll(value | 1)) / 4;
+    uint64_t shifted = value << (64 - 4 * digits);
+    uint64_t high = emit_sink_hex_digits((uint32_t)(shifted >> 32));
+    uint64_t low = emit_sink_hex_digits((uint32_t)shifted);
+    memcpy(at, "0x", 2);
+    memcpy(at + 2, &high, sizeof high);
+    memcpy(at + 10, &low, sizeof low);
+    return at + 2 + digits;
+}
+
 /* Appends COUNT spaces. */
 void emit_sink_add_spaces(struct emit_sink *sink, size_t count);
 
