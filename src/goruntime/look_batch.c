@@ -1,0 +1,114 @@
+/* A parked goroutine is read in two steps, its g and its stack, and may run in between. Its g is
+ * therefore read once more afterwards: unless the program counted a departure from the running
+ * state (g.trackingSeq) or left other traces, the stack is the one that belongs to the g. */
+#include "goruntime/look_internal.h"
+
+enum { LOOK_BATCH_ATTEMPTS = 4 };
+
+/* Decides where the stack of RECORD starts; *FOUND is false when it cannot be read now. */
+static struct error *look_batch_place(struct look *look, struct goroutine_record *record,
+                                      bool *found)
+{
+    *found = record->status != GOROUTINE_STATUS_COPYSTACK;
+    if (record->status == GOROUTINE_STATUS_RUNNING) {
+        *found = false;
+        if (look->frozen) {
+            TRY(running_place(&look->running, &look->rules, look->runtime->target, record, found));
+        }
+    }
+    *found = *found && stack_reader_can_read(record);
+    if (!*found) {
+        record->flags |= GOROUTINE_STACK_UNKNOWN;
+    }
+    return NULL;
+}
+
+/* Takes record INDEX into the items to read when its stack can be; *COUNT is how many there are. */
+static struct error *look_batch_take(struct look_worker *worker, uint32_t index, size_t *count)
+{
+    struct goroutine_record *record = &worker->records[index];
+    bool found;
+    if (!goroutine_is_alive(record)) {
+        return NULL;
+    }
+    TRY(look_batch_place(worker->look, record, &found));
+    if (found) {
+        worker->items[(*count)++].tag = bulk_tag(0, index);
+    }
+    return NULL;
+}
+
+/* What checking again needs. */
+struct look_batch_check {
+    struct look_worker *worker;
+    bool last; /* no further attempt follows */
+};
+
+/* Compares one g with its record, which is brought up to date. */
+static struct error *look_batch_compare(void *context, const struct gather_item *item,
+                                        const uint8_t *bytes)
+{
+    struct look_batch_check *check = context;
+    struct look_worker *worker = check->worker;
+    uint32_t index = bulk_index(item);
+    struct goroutine_record *record = &worker->records[index];
+    struct goroutine_record now = {.g = item->address};
+    if (bytes != NULL) {
+        goroutine_decode(worker->look->runtime->layout, bytes, item->address, &now);
+    }
+    if (!goroutine_has_moved(record, &now)) {
+        record->status = now.status;
+        record->wait_reason = now.wait_reason;
+        return NULL;
+    }
+    if (!check->last || !goroutine_is_alive(&now)) {
+        *record = now;
+        worker->moved[worker->moved_count++] = index;
+    } else {
+        record->flags |= GOROUTINE_MOVED;
+    }
+    return NULL;
+}
+
+/* Reads the g's of the COUNT items again, whose stacks have been read. */
+static struct error *look_batch_check(struct look_worker *worker, size_t count, bool last)
+{
+    struct look_batch_check check = {.worker = worker, .last = last};
+    uint32_t size = (uint32_t)worker->look->runtime->layout->g.size;
+    worker->moved_count = 0;
+    for (size_t i = 0; i < count; i++) {
+        uint32_t index = bulk_index(&worker->items[i]);
+        worker->items[i].address = worker->records[index].g;
+        worker->items[i].tag = bulk_tag(size, index);
+    }
+    return bulk_visit(worker->bulk, worker->items, worker->scratch, count, look_batch_compare,
+                      &check);
+}
+
+/* Reads a batch until it holds still, or a few times. */
+struct error *look_batch_read(struct look_worker *worker, size_t first, size_t count)
+{
+    struct look *look = worker->look;
+    worker->reader.words.count = 0;
+    for (size_t i = 0; i < count; i++) {
+        worker->items[i].address = look->list[first + i];
+        worker->items[i].tag = bulk_tag(0, (uint32_t)i);
+        worker->moved[i] = (uint32_t)i;
+    }
+    TRY(goroutine_read(worker->bulk, look->runtime->layout, worker->items, worker->scratch, count,
+                       worker->records));
+    worker->moved_count = count;
+    for (int attempt = 1; attempt <= LOOK_BATCH_ATTEMPTS && worker->moved_count > 0; attempt++) {
+        size_t taken = 0;
+        for (size_t i = 0; i < worker->moved_count; i++) {
+            TRY(look_batch_take(worker, worker->moved[i], &taken));
+        }
+        TRY(stack_reader_read(&worker->reader, worker->records, worker->items, worker->scratch,
+                              taken));
+        if (look->frozen) {
+            break;
+        }
+        TRY(look_batch_check(worker, taken, attempt == LOOK_BATCH_ATTEMPTS));
+    }
+    return NULL;
+}
