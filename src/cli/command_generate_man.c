@@ -4,7 +4,9 @@
 #include "cli/man.h"
 #include "cli/option_sets.h"
 #include "cli/output.h"
+#include <errno.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 
 /* Writes one page of COMMAND, or of the program when it is NULL, into FOLDER. */
 static struct error *command_generate_man_page(const char *folder, const struct command *command)
@@ -22,6 +24,9 @@ static struct error *command_generate_man_page(const char *folder, const struct 
     TRY(string_builder_error(&page));
     CLEANUP(output_deinit) struct output output;
     TRY(output_init(&output, string_builder_text(&path)));
+    if (fchmod(output.descriptor, S_IRUSR | S_IWUSR | S_IRGRP | S_IROTH) != 0) {
+        return error_errno(errno, "cannot set the mode of '%s'", string_builder_text(&path));
+    }
     emit_sink_add_builder(&output.sink, &page);
     return output_commit(&output);
 }

@@ -45,14 +45,10 @@ const struct help_variable *help_variables(void)
     return variables;
 }
 
-/* Appends spaces up to column UNTIL, or starts a new line when the text is there already. */
-static void help_pad(struct string_builder *text, size_t column, size_t until)
+/* Appends COUNT spaces. */
+static void help_spaces(struct string_builder *text, size_t count)
 {
-    if (column >= until) {
-        string_builder_add(text, "\n");
-        column = 0;
-    }
-    for (; column < until; column++) {
+    for (; count > 0; count--) {
         string_builder_add_char(text, ' ');
     }
 }
@@ -71,7 +67,7 @@ static void help_wrap(struct string_builder *text, const char *body, size_t size
         word = word > size - at ? size - at : word;
         if (!first && column + 1 + word > HELP_WIDTH) {
             string_builder_add(text, "\n");
-            help_pad(text, 0, indent);
+            help_spaces(text, indent);
             column = indent;
         } else if (!first) {
             string_builder_add_char(text, ' ');
@@ -107,13 +103,13 @@ static void help_paragraphs(struct string_builder *text, const char *body)
 /* Appends a line of a list: LEFT, then MEANING in the right column. */
 static void help_row(struct string_builder *text, const char *left, const char *meaning)
 {
-    string_builder_add(text, "  ");
-    string_builder_add(text, left);
-    help_pad(text, strlen(left) + 2, strlen(left) + 3 > HELP_INDENT ? 0 : HELP_INDENT);
-    if (strlen(left) + 3 > HELP_INDENT) {
+    size_t column = strlen(left) + 2;
+    string_builder_format(text, "  %s", left);
+    if (column + 1 > HELP_INDENT) {
         string_builder_add(text, "\n");
-        help_pad(text, 0, HELP_INDENT);
+        column = 0;
     }
+    help_spaces(text, HELP_INDENT - column);
     help_wrap(text, meaning, strlen(meaning), HELP_INDENT);
 }
 
@@ -180,6 +176,10 @@ void help_command(struct string_builder *text, const struct command *command)
 {
     string_builder_format(text, "unpark %s - %s\n\nUsage: ", command->name, command->summary);
     help_usage(text, command);
+    const char *const *alias = command->aliases;
+    for (size_t i = 0; alias != NULL && alias[i] != NULL; i++) {
+        string_builder_format(text, "%s%s", i == 0 ? "\nAlso called " : ", ", alias[i]);
+    }
     string_builder_add(text, "\n\n");
     help_paragraphs(text, command->description);
     if (command->targets && command->arguments != NULL) {

@@ -110,11 +110,11 @@ static void man_synopsis(struct string_builder *page, const struct command *comm
     }
     string_builder_add(page, "\n");
     const char *const *alias = command->aliases;
-    for (; alias != NULL && *alias != NULL; alias++) {
-        string_builder_add(page, ".PP\nAlso called ");
-        man_font(page, "B", *alias);
-        string_builder_add(page, ".\n");
+    for (size_t i = 0; alias != NULL && alias[i] != NULL; i++) {
+        string_builder_add(page, i == 0 ? ".PP\nAlso called " : ", ");
+        man_font(page, "B", alias[i]);
     }
+    string_builder_add(page, alias != NULL ? ".\n" : "");
 }
 
 /* Appends one option. */

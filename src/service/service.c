@@ -99,16 +99,25 @@ void service_close(struct service *service)
     free(service);
 }
 
+/* ERROR (may be NULL) with the target's name in front, unless a lower room put it there already. */
+static struct error *service_name_error(const struct service *service, struct error *error)
+{
+    const char *name = target_name(service->target);
+    if (error == NULL || strncmp(error_message(error), name, strlen(name)) == 0) {
+        return error;
+    }
+    return error_wrap(error, "%s", name);
+}
+
 /* Finds the Go code and the runtime of the target, once. */
 static struct error *service_prepare(struct service *service)
 {
     if (service->image == NULL) {
-        TRY(error_wrap(image_create(service->target, &service->image), "%s",
-                       target_name(service->target)));
+        TRY(service_name_error(service, image_create(service->target, &service->image)));
     }
     if (service->runtime == NULL) {
-        TRY(error_wrap(goruntime_create(service->target, service->image, &service->runtime), "%s",
-                       target_name(service->target)));
+        TRY(service_name_error(
+            service, goruntime_create(service->target, service->image, &service->runtime)));
     }
     return NULL;
 }
@@ -189,7 +198,7 @@ static struct error *service_collect(struct service *service, const struct servi
     if (request.stop) {
         target_resume(service->target);
     }
-    return error_wrap(error, "%s", target_name(service->target));
+    return service_name_error(service, error);
 }
 
 /* Counts the threads of the target, when the look did not. */
