@@ -103,8 +103,8 @@ static struct error *heap_visit_span(void *context, const struct gather_item *it
 }
 
 /* The addresses of all mspans of RUNTIME. */
-static struct error *heap_span_addresses(struct goruntime *runtime, struct gather_item **ret,
-                                         size_t *count_ret)
+struct error *heap_span_addresses(struct goruntime *runtime, struct gather_item **ret,
+                                  size_t *count_ret)
 {
     const struct layout *layout = runtime->layout;
     if (runtime->globals.mheap == 0) {
@@ -146,7 +146,7 @@ static int heap_compare_spans(const void *left, const void *right)
 }
 
 /* Reads all spans in use into HEAP, sorted by address and numbered. */
-static struct error *heap_read_spans(struct heap *heap)
+struct error *heap_read_spans(struct heap *heap)
 {
     struct goruntime *runtime = heap->runtime;
     CLEANUP_FREE struct gather_item *items = NULL;
@@ -181,19 +181,13 @@ static struct error *heap_read_spans(struct heap *heap)
     return NULL;
 }
 
-/* The number of L2 entries that precede address 0: amd64 starts at the negative half. */
-static uint64_t heap_arena_base(const struct layout *layout)
-{
-    return layout->machine == LAYOUT_MACHINE_AMD64 ? UINT64_C(0xffff800000000000) : 0;
-}
-
 /* Fetches the heapArena of ARENA (number NUMBER): its address, and its bitmap up to 1.21. */
 static struct error *heap_read_arena(struct heap *heap, uint64_t l2, uint64_t number,
                                      struct heap_arena *arena)
 {
     const struct layout *layout = heap->runtime->layout;
     struct target *target = heap->runtime->target;
-    uint64_t index = ((number << HEAP_ARENA_SHIFT) - heap_arena_base(layout)) >> HEAP_ARENA_SHIFT;
+    uint64_t index = heap_arena_index(layout, number);
     uint8_t word[8];
     TRY(target_read(target, l2 + index * 8, word, sizeof word));
     arena->metadata = bytes_u64(word);

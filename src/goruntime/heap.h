@@ -43,12 +43,6 @@ struct heap_object {
     bool noscan;
 };
 
-/* What a consistent view has to copy, from a first look without a stop: ranges of spans in use that
- * hold pointers, data and bss of every module, and used stacks. *RET is the caller's array;
- * *BYTES_RET their sum with a margin for growth. */
-NODISCARD struct error *heap_survey(struct goruntime *runtime, struct copy_range **ret,
-                                    size_t *count_ret, uint64_t *bytes_ret);
-
 /* Reads the span table of RUNTIME, whose target should be a copy, a core or a memory target (bytes
  * that hold still and can be viewed). Spans that make no sense are left out and counted. */
 NODISCARD struct error *heap_create(struct goruntime *runtime, struct heap **ret);

@@ -3,6 +3,7 @@
 #define UNPARK_GORUNTIME_HEAP_INTERNAL_H
 
 #include "goruntime/heap.h"
+#include "target/gather.h"
 #include <pthread.h>
 
 /* Sizes of Go's heap on 64-bit Linux, equal in 1.18 to 1.27 (runtime/malloc.go). */
@@ -35,6 +36,13 @@ struct heap {
     pthread_mutex_t type_lock; /* image and target reads of types */
 };
 
+/* The addresses of all mspans of RUNTIME, in use or not; *RET is the caller's array. */
+NODISCARD struct error *heap_span_addresses(struct goruntime *runtime, struct gather_item **ret,
+                                            size_t *count_ret);
+
+/* Reads all spans in use into HEAP (whose runtime is set), sorted by address and numbered. */
+NODISCARD struct error *heap_read_spans(struct heap *heap);
+
 /* The span that holds ADDRESS, or NULL. */
 static inline const struct heap_span *heap_span_of(const struct heap *heap, uint64_t address)
 {
@@ -48,6 +56,14 @@ static inline const struct heap_span *heap_span_of(const struct heap *heap, uint
     }
     uint32_t span = arena->spans[(address >> HEAP_PAGE_SHIFT) % HEAP_ARENA_PAGES];
     return span == 0 ? NULL : &heap->spans[span - 1];
+}
+
+/* The entry of the arena table for arena NUMBER (address >> 26): amd64 begins at the negative half.
+ */
+static inline uint64_t heap_arena_index(const struct layout *layout, uint64_t number)
+{
+    uint64_t base = layout->machine == LAYOUT_MACHINE_AMD64 ? UINT64_C(0xffff800000000000) : 0;
+    return ((number << HEAP_ARENA_SHIFT) - base) >> HEAP_ARENA_SHIFT;
 }
 
 /* The index of the object of SPAN that holds ADDRESS (start <= address < limit). */

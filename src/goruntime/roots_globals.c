@@ -71,7 +71,7 @@ static struct error *roots_section(struct target *target, uint64_t start, uint64
 
 /* True when MAPPING can only hold C data: writable, readable, outside Go's heap and Go's own
  * sections. */
-static bool roots_is_foreign(const struct heap *heap, const struct target_mapping *mapping)
+bool roots_is_foreign(const struct heap *heap, const struct target_mapping *mapping)
 {
     uint32_t need = TARGET_PERMISSION_READ | TARGET_PERMISSION_WRITE;
     if ((mapping->permissions & need) != need || strncmp(mapping->path, "[vvar", 5) == 0) {
@@ -83,8 +83,7 @@ static bool roots_is_foreign(const struct heap *heap, const struct target_mappin
     return true;
 }
 
-/* True when C code shares the process: a C library or a brk heap is mapped. */
-static bool roots_has_c(struct target *target)
+bool roots_has_c(struct target *target)
 {
     size_t count;
     const struct target_mapping *mappings = target_mappings(target, &count);

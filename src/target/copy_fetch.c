@@ -3,6 +3,7 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "target/copy_internal.h"
+#include "target/gather.h"
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,6 +20,7 @@ enum {
     COPY_PIECE_RANGES = 1024,
     COPY_READERS_MAX = 8,
     COPY_BLOCK_MIN = 4 << 20,
+    COPY_JOIN = 4 << 10, /* a gap up to this costs less to copy than to step over */
     COPY_POPULATE = 64 << 20
 };
 
@@ -212,14 +214,6 @@ static void *copy_read_pieces(void *argument)
     }
 }
 
-/* Orders ranges by address. */
-static int copy_compare(const void *left, const void *right)
-{
-    uint64_t a = ((const struct copy_range *)left)->address;
-    uint64_t b = ((const struct copy_range *)right)->address;
-    return a < b ? -1 : a > b;
-}
-
 typedef VECTOR(struct target_range) copy_range_list;
 
 /* Adds [start, end) to LIST in parts of at most a piece, leaving out what segments hold already. */
@@ -253,19 +247,25 @@ static struct error *copy_plan_range(const struct copy *copy, uint64_t start, ui
 static struct error *copy_plan(const struct copy *copy, const struct copy_range *ranges,
                                size_t count, copy_range_list *list)
 {
-    CLEANUP_FREE struct copy_range *sorted = reallocarray(NULL, count + 1, sizeof *sorted);
+    CLEANUP_FREE struct gather_item *sorted = reallocarray(NULL, 2 * count + 1, sizeof *sorted);
     if (sorted == NULL) {
         return error_no_memory();
     }
-    memcpy(sorted, ranges, count * sizeof *sorted);
-    qsort(sorted, count, sizeof *sorted, copy_compare);
+    bool in_order = true;
+    for (size_t i = 0; i < count; i++) {
+        sorted[i] = (struct gather_item){ranges[i].address, ranges[i].size};
+        in_order = in_order && (i == 0 || ranges[i - 1].address <= ranges[i].address);
+    }
+    if (!in_order) {
+        gather_sort(sorted, sorted + count, count);
+    }
     uint64_t done = 0;
     size_t segment = 0;
     for (size_t i = 0; i < count;) {
         uint64_t start = sorted[i].address < done ? done : sorted[i].address;
-        uint64_t end = sorted[i].address + sorted[i].size;
-        for (i++; i < count && sorted[i].address <= end; i++) {
-            uint64_t next = sorted[i].address + sorted[i].size;
+        uint64_t end = sorted[i].address + sorted[i].tag;
+        for (i++; i < count && sorted[i].address <= end + COPY_JOIN; i++) {
+            uint64_t next = sorted[i].address + sorted[i].tag;
             end = next > end ? next : end;
         }
         if (end > start) {
@@ -315,6 +315,33 @@ static int copy_compare_segments(const void *left, const void *right)
     return a < b ? -1 : a > b;
 }
 
+/* Takes SIZE bytes at ADDRESS into the table. */
+static struct error *copy_keep_segment(struct copy *copy, uint64_t address, uint64_t size,
+                                       const uint8_t *bytes)
+{
+    struct copy_segment segment = {address, size, bytes};
+    TRY(vector_append(&copy->segments, segment));
+    copy->held += size;
+    return NULL;
+}
+
+/* Takes the readable pages behind the first unreadable byte of RANGE. */
+static struct error *copy_keep_rest(struct copy *copy, const struct target_range *range)
+{
+    uint64_t end = range->address + range->size;
+    uint64_t at = ((range->address + range->done) | (COPY_PAGE - 1)) + 1;
+    while (at < end) {
+        size_t size = end - at < COPY_PAGE ? (size_t)(end - at) : COPY_PAGE;
+        struct target_range page = {at, size, range->destination + (at - range->address), 0};
+        TRY(target_read_ranges(copy->base, &page, 1));
+        if (page.done > 0) {
+            TRY(copy_keep_segment(copy, at, page.done, page.destination));
+        }
+        at += size;
+    }
+    return NULL;
+}
+
 /* Takes what arrived into the table, joining neighbours. */
 static struct error *copy_keep(struct copy *copy, const copy_range_list *list)
 {
@@ -322,9 +349,10 @@ static struct error *copy_keep(struct copy *copy, const copy_range_list *list)
     for (size_t i = 0; i < list->count; i++) {
         const struct target_range *range = &list->items[i];
         if (range->done > 0) {
-            copy->segments.items[copy->segments.count++] =
-                (struct copy_segment){range->address, range->done, range->destination};
-            copy->held += range->done;
+            TRY(copy_keep_segment(copy, range->address, range->done, range->destination));
+        }
+        if (range->done < range->size) {
+            TRY(copy_keep_rest(copy, range));
         }
     }
     if (copy->segments.count == 0) {

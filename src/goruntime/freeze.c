@@ -1,0 +1,127 @@
+/* Look, make ready, stop, copy, let go (freezing.md, sections 2 and 4). */
+#include "goruntime/freeze.h"
+#include "base/clock.h"
+#include "goruntime/freeze_survey.h"
+#include "goruntime/internal.h"
+#include <stdlib.h>
+
+enum { FREEZE_MARGIN_SHARE = 8, FREEZE_MARGIN = 32 << 20 };
+
+struct freeze {
+    struct target *copy;
+    struct goruntime runtime; /* over the copy */
+    uint64_t stopped_ns;
+    bool consistent;
+};
+
+/* Everything a view holds, as RUNTIME shows it now. */
+static struct error *freeze_survey_all(struct goruntime *runtime, struct freeze_survey *survey)
+{
+    TRY(freeze_survey_tables(runtime, survey));
+    TRY(freeze_survey_spans(runtime, survey));
+    TRY(freeze_survey_goroutines(runtime, survey));
+    return freeze_survey_foreign(runtime, survey);
+}
+
+/* Copies: first what the survey found, then what is new since, then what only lists lead to. */
+static struct error *freeze_copy(struct freeze *freeze, const struct freeze_survey *survey,
+                                 uint64_t deadline)
+{
+    struct freeze_survey again = {0};
+    TRY(copy_fetch(freeze->copy, survey->ranges.items, survey->ranges.count, deadline));
+    struct error *error = freeze_survey_all(&freeze->runtime, &again);
+    if (error == NULL) {
+        error = copy_fetch(freeze->copy, again.ranges.items, again.ranges.count, deadline);
+    }
+    freeze_survey_deinit(&again);
+    if (error == NULL) {
+        error = freeze_survey_lists(&freeze->runtime);
+    }
+    if (error == NULL && deadline != 0 && clock_now() > deadline) {
+        error = error_create(ERROR_LIMIT, "copying took longer than the stop may last");
+    }
+    return error == NULL ? copy_seal(freeze->copy) : error;
+}
+
+/* Copies within a stop when asked to. */
+static struct error *freeze_take(struct freeze *freeze, struct target *target,
+                                 const struct freeze_survey *survey,
+                                 const struct freeze_options *options)
+{
+    bool ours = options->stop && !target_is_stopped(target);
+    uint64_t before = target_stopped_ns(target);
+    if (ours) {
+        TRY(target_stop(target, options->max_stop_ns));
+    }
+    uint64_t deadline =
+        options->stop && options->max_stop_ns != 0 ? clock_now() + options->max_stop_ns : 0;
+    struct error *error = freeze_copy(freeze, survey, deadline);
+    freeze->consistent =
+        error == NULL && (target_kind(target) == TARGET_KIND_LIVE
+                              ? target_is_stopped(target) && target_stop_held(target)
+                              : true);
+    if (ours) {
+        target_resume(target);
+    }
+    freeze->stopped_ns = target_stopped_ns(target) - before;
+    return error;
+}
+
+struct error *freeze_create(struct goruntime *runtime, const struct freeze_options *options,
+                            struct freeze **ret)
+{
+    struct freeze_survey survey = {0};
+    struct freeze *freeze = calloc(1, sizeof *freeze);
+    if (freeze == NULL) {
+        return error_no_memory();
+    }
+    struct error *error = freeze_survey_all(runtime, &survey);
+    if (error == NULL) {
+        error = copy_create(runtime->target, &freeze->copy);
+    }
+    if (error == NULL) {
+        freeze->runtime = *runtime;
+        freeze->runtime.target = freeze->copy;
+        freeze->runtime.doubt = NULL;
+        error = copy_reserve(freeze->copy,
+                             survey.bytes + survey.bytes / FREEZE_MARGIN_SHARE + FREEZE_MARGIN);
+    }
+    if (error == NULL) {
+        error = freeze_take(freeze, runtime->target, &survey, options);
+    }
+    freeze_survey_deinit(&survey);
+    if (error != NULL) {
+        freeze_destroy(freeze);
+        return error_wrap(error, "copying one moment");
+    }
+    *ret = freeze;
+    return NULL;
+}
+
+void freeze_destroy(struct freeze *freeze)
+{
+    if (freeze != NULL) {
+        target_destroy(freeze->copy);
+        free(freeze);
+    }
+}
+
+struct goruntime *freeze_runtime(const struct freeze *freeze)
+{
+    return (struct goruntime *)&freeze->runtime;
+}
+
+uint64_t freeze_stopped_ns(const struct freeze *freeze)
+{
+    return freeze->stopped_ns;
+}
+
+bool freeze_is_consistent(const struct freeze *freeze)
+{
+    return freeze->consistent;
+}
+
+uint64_t freeze_size(const struct freeze *freeze)
+{
+    return copy_size(freeze->copy);
+}
