@@ -14,6 +14,7 @@ enum {
 };
 
 static const char symbol_runtime[] = "runtime.";
+static const char symbol_gopanic[] = "runtime.gopanic";
 
 /* True when TEXT starts with PREFIX. */
 static bool symbol_has_prefix(const char *text, const char *prefix)
@@ -54,13 +55,13 @@ static bool symbol_name_between(const char *text, size_t size, const char **ret,
     return false;
 }
 
-/* Appends a name with type arguments replaced. */
+/* Appends a name with type arguments replaced; a panic has no package. */
 void symbol_name_add_printed(int32_t minor, const char *name, struct string_builder *ret)
 {
     const char *left = minor >= SYMBOL_BRACKETS_SINCE ? strchr(name, '[') : NULL;
     const char *right = left == NULL ? NULL : strrchr(name, ']');
     if (left == NULL || right == NULL || right <= left) {
-        string_builder_add(ret, name);
+        string_builder_add(ret, strcmp(name, symbol_gopanic) == 0 ? "panic" : name);
         return;
     }
     const char *between = "";
@@ -121,7 +122,7 @@ bool symbol_name_is_shown(const struct layout *layout, const char *name, uint8_t
         (func_id == layout->func_id_run_finalizers || func_id == layout->func_id_run_cleanups)) {
         return true;
     }
-    if (!first && strcmp(name, "runtime.gopanic") == 0) {
+    if (!first && strcmp(name, symbol_gopanic) == 0) {
         return true;
     }
     return strchr(name, '.') != NULL && (!symbol_has_prefix(name, symbol_runtime) ||

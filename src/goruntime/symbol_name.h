@@ -6,7 +6,8 @@
 #include "layout/layout.h"
 #include <stdbool.h>
 
-/* Appends NAME, a raw linker name, as the release prints it: type arguments become "[...]". */
+/* Appends NAME, a raw linker name, as the release prints it: type arguments become "[...]",
+ * runtime.gopanic "panic". */
 void symbol_name_add_printed(int32_t minor, const char *name, struct string_builder *ret);
 
 /* True when a function of FUNC_ID is a compiler-made wrapper that is left out because what it
