@@ -93,7 +93,7 @@ struct error *function_decode(const struct module *module, size_t index, struct 
     return ret->name == NULL ? function_corrupt(entry, "the name") : NULL;
 }
 
-/* Binary search for the last entry at or below PC. */
+/* Binary search; even in a table that does not ascend, what it ends at holds PC. */
 struct error *function_find(const struct image *image, uint64_t pc, struct function *ret)
 {
     const struct module *module = image_find_module(image, pc);
@@ -112,12 +112,7 @@ struct error *function_find(const struct image *image, uint64_t pc, struct funct
             high = middle;
         }
     }
-    TRY(function_decode(module, low, ret));
-    if (pc < ret->entry || pc >= ret->end) {
-        return error_create(ERROR_CORRUPT, "pclntab: the function table is not sorted near 0x%llx",
-                            (unsigned long long)pc);
-    }
-    return NULL;
+    return function_decode(module, low, ret);
 }
 
 /* The offset of PCDATA table INDEX follows the record's fixed part. */
