@@ -129,7 +129,12 @@ static struct error *group_table_find(struct group_table *table, const struct gr
 /* Counts a member. */
 static inline void group_count(struct group *group, const struct snapshot_goroutine *goroutine)
 {
-    group->count++;
+    if (group->count++ == 0) {
+        group->labels = goroutine->labels;
+        group->parent = goroutine->parent;
+    }
+    group->labels_differ |= goroutine->labels != group->labels;
+    group->parents_differ |= goroutine->parent != group->parent;
     group->flags &= goroutine->flags;
     if (goroutine->age_ns == SNAPSHOT_UNKNOWN) {
         group->age_unknown++;

@@ -17,7 +17,10 @@ struct group {
     const uint32_t
         *members; /* indices into snapshot_goroutines, by the order's rule (ids ascending) */
     int64_t age_min_ns, age_max_ns; /* of members with a known age; SNAPSHOT_UNKNOWN when none */
-    size_t age_unknown;             /* members without a known age */
+    uint32_t labels;                /* of the first member */
+    uint64_t parent;                /* of the first member */
+    bool labels_differ, parents_differ; /* among the members */
+    size_t age_unknown;                 /* members without a known age */
 };
 
 struct group_list {

@@ -313,8 +313,8 @@ NODISCARD struct error *snapshot_builder_arguments(struct snapshot_builder *buil
 NODISCARD struct error *snapshot_builder_note(struct snapshot_builder *builder, const char *format,
                                               ...) PRINTF_LIKE(2, 3);
 
-/* What was added so far, to read strings, frames, stacks and goroutines (in the order of adding, not
- * sorted) while building; pointers into it last until the next addition. */
+/* What was added so far, to read strings, frames, stacks and goroutines (in the order of adding,
+ * not sorted) while building; pointers into it last until the next addition. */
 const struct snapshot *snapshot_builder_peek(const struct snapshot_builder *builder);
 
 /* Ends building: drops entries with id 0, sorts by id. BUILDER is consumed in any case. */
