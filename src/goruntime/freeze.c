@@ -82,7 +82,6 @@ struct error *freeze_create(struct goruntime *runtime, const struct freeze_optio
     if (error == NULL) {
         freeze->runtime = *runtime;
         freeze->runtime.target = freeze->copy;
-        freeze->runtime.doubt = NULL;
         error = copy_reserve(freeze->copy,
                              survey.bytes + survey.bytes / FREEZE_MARGIN_SHARE + FREEZE_MARGIN);
     }

@@ -33,6 +33,10 @@ struct image *goruntime_image(const struct goruntime *runtime);
 const struct layout *goruntime_layout(const struct goruntime *runtime);
 const struct goruntime_globals *goruntime_globals(const struct goruntime *runtime);
 
+/* What the self-check of the layout found odd but bearable, one line, or NULL. With a doubt nothing may be
+ * proved. */
+const char *goruntime_doubt(const struct goruntime *runtime);
+
 /* What a look collects; what is not asked for costs nothing. */
 struct goruntime_look {
     bool objects;   /* what goroutines wait for */

@@ -35,6 +35,7 @@ struct mark_worker {
     struct mark *mark;
     struct heap_types *types;
     struct mark_stack stack;
+    VECTOR(uint64_t) hits; /* watched objects that were marked */
     uint64_t ring[MARK_RING];
     unsigned ring_at;
     uint64_t incomplete;
@@ -43,11 +44,17 @@ struct mark_worker {
     struct error *error;
 };
 
+/* Some objects. Most spans have none of them, and one byte says so. */
+struct mark_set {
+    uint64_t *objects; /* a bit per object; NULL: the set is empty */
+    uint8_t *spans;    /* a byte per span: holds members */
+};
+
 struct mark {
     const struct heap *heap;
     _Atomic uint64_t *bits;
-    uint64_t *hidden;     /* a bit per object: a sudog with hidden words; NULL none */
-    uint8_t *span_hidden; /* a byte per span: holds hidden objects */
+    struct mark_set hidden;  /* sudogs with hidden words */
+    struct mark_set watched; /* objects that somebody waits for */
     int32_t hidden_offsets[4];
     size_t hidden_count; /* offsets */
     struct mark_worker *workers;
@@ -59,6 +66,36 @@ struct mark {
     bool done;              /* under lock */
     atomic_uint hungry;     /* idle workers, for a cheap look */
 };
+
+/* Empties SET. */
+static void mark_set_deinit(struct mark_set *set)
+{
+    free(set->objects);
+    free(set->spans);
+}
+
+/* Adds OBJECT of HEAP to SET. */
+static struct error *mark_set_add(struct mark_set *set, const struct heap *heap,
+                                  const struct heap_object *object)
+{
+    if (set->objects == NULL) {
+        set->objects = calloc(heap->object_count / 64 + 1, sizeof *set->objects);
+        set->spans = calloc(heap->span_count + 1, 1);
+        if (set->objects == NULL || set->spans == NULL) {
+            return error_no_memory();
+        }
+    }
+    set->objects[object->number / 64] |= UINT64_C(1) << object->number % 64;
+    set->spans[object->span] = 1;
+    return NULL;
+}
+
+/* True when object NUMBER of span SPAN is in SET. */
+static inline bool mark_set_has(const struct mark_set *set, uint32_t span, uint64_t number)
+{
+    return set->spans != NULL && set->spans[span] != 0 &&
+           (set->objects[number / 64] >> number % 64 & 1) != 0;
+}
 
 /* Workers that fit the machine. */
 static unsigned mark_default_threads(void)
@@ -105,6 +142,7 @@ void mark_destroy(struct mark *mark)
     for (unsigned i = 0; mark->workers != NULL && i < mark->threads; i++) {
         heap_types_destroy(mark->workers[i].types);
         vector_deinit(&mark->workers[i].stack.entries);
+        vector_deinit(&mark->workers[i].hits);
         error_destroy(mark->workers[i].error);
     }
     vector_deinit(&mark->pool.entries);
@@ -112,8 +150,8 @@ void mark_destroy(struct mark *mark)
     pthread_cond_destroy(&mark->changed);
     free(mark->workers);
     free(mark->bits);
-    free(mark->hidden);
-    free(mark->span_hidden);
+    mark_set_deinit(&mark->hidden);
+    mark_set_deinit(&mark->watched);
     free(mark);
 }
 
@@ -133,22 +171,39 @@ static void mark_hidden_offsets(struct mark *mark)
 
 struct error *mark_hide_sudogs(struct mark *mark, const uint64_t *addresses, size_t count)
 {
-    if (mark->hidden == NULL) {
-        mark->hidden = calloc(mark->heap->object_count / 64 + 1, sizeof *mark->hidden);
-        mark->span_hidden = calloc(mark->heap->span_count + 1, 1);
-        if (mark->hidden == NULL || mark->span_hidden == NULL) {
-            return error_no_memory();
-        }
+    if (mark->hidden_count == 0) {
         mark_hidden_offsets(mark);
     }
     for (size_t i = 0; i < count; i++) {
         struct heap_object object;
         if (heap_find(mark->heap, addresses[i], &object)) {
-            mark->hidden[object.number / 64] |= UINT64_C(1) << object.number % 64;
-            mark->span_hidden[object.span] = 1;
+            TRY(mark_set_add(&mark->hidden, mark->heap, &object));
         }
     }
     return NULL;
+}
+
+struct error *mark_watch(struct mark *mark, uint64_t address, bool *in_heap_ret,
+                         uint64_t *number_ret)
+{
+    struct heap_object object;
+    *in_heap_ret = heap_find(mark->heap, address, &object);
+    if (!*in_heap_ret) {
+        return NULL;
+    }
+    *number_ret = object.number;
+    return mark_set_add(&mark->watched, mark->heap, &object);
+}
+
+void mark_take_hits(struct mark *mark, void (*take)(void *context, uint64_t number), void *context)
+{
+    for (unsigned i = 0; i < mark->threads; i++) {
+        struct mark_worker *worker = &mark->workers[i];
+        for (size_t j = 0; j < worker->hits.count; j++) {
+            take(context, worker->hits.items[j]);
+        }
+        worker->hits.count = 0;
+    }
 }
 
 /* Starts loading what the lookup of VALUE will need. */
@@ -158,6 +213,15 @@ static inline void mark_prefetch(const struct heap *heap, const struct mark *mar
     if (span != NULL) {
         __builtin_prefetch(span);
         __builtin_prefetch((const void *)&mark->bits[span->first_object / 64]);
+    }
+}
+
+/* Keeps ERROR, if any, for the end of the run. */
+static inline void mark_note(struct mark_worker *worker, struct error *error)
+{
+    if (error != NULL) {
+        error_destroy(worker->error);
+        worker->error = error;
     }
 }
 
@@ -178,18 +242,18 @@ static inline void mark_grey(struct mark_worker *worker, uint64_t value)
         return;
     }
     worker->count++;
+    uint32_t span_index = (uint32_t)(span - mark->heap->spans);
+    if (mark_set_has(&mark->watched, span_index, number)) {
+        mark_note(worker, vector_append(&worker->hits, number));
+    }
     if (span->map == HEAP_MAP_NONE) {
         return;
     }
     if (span->view != NULL) {
         __builtin_prefetch(span->view + index * span->element_size);
     }
-    struct mark_entry entry = {(uint32_t)(span - mark->heap->spans), (uint32_t)index};
-    struct error *error = vector_append(&worker->stack.entries, entry);
-    if (error != NULL) {
-        error_destroy(worker->error);
-        worker->error = error;
-    }
+    struct mark_entry entry = {span_index, (uint32_t)index};
+    mark_note(worker, vector_append(&worker->stack.entries, entry));
 }
 
 /* Takes a pointer found while scanning; it is looked up MARK_RING pointers later. */
@@ -239,11 +303,8 @@ static void mark_scan(struct mark_worker *worker, struct mark_entry entry)
         .number = span->first_object + entry.index,
         .span = entry.span,
     };
-    worker->hidden_base = 0;
-    if (mark->span_hidden != NULL && mark->span_hidden[entry.span] != 0 &&
-        (mark->hidden[object.number / 64] >> object.number % 64 & 1) != 0) {
-        worker->hidden_base = object.address;
-    }
+    worker->hidden_base =
+        mark_set_has(&mark->hidden, entry.span, object.number) ? object.address : 0;
     if (!heap_scan(mark->heap, worker->types, &object, mark_visit, worker)) {
         worker->incomplete++;
     }

@@ -16,6 +16,14 @@ void mark_destroy(struct mark *mark);
 NODISCARD struct error *mark_hide_sudogs(struct mark *mark, const uint64_t *addresses,
                                          size_t count);
 
+/* Has mark_take_hits tell when the object that holds ADDRESS gets marked; false when it lies in no heap
+ * object. *NUMBER_RET is the object's number. Call before the first mark_add. */
+NODISCARD struct error *mark_watch(struct mark *mark, uint64_t address, bool *in_heap_ret,
+                                   uint64_t *number_ret);
+
+/* Calls TAKE for every watched object that was marked since the last call. */
+void mark_take_hits(struct mark *mark, void (*take)(void *context, uint64_t number), void *context);
+
 /* Marks the object that holds VALUE, if any, and queues it. From one thread, between runs; usable
  * as a heap_visitor's body. */
 void mark_add(struct mark *mark, uint64_t value);

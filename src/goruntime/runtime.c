@@ -114,3 +114,8 @@ const struct goruntime_globals *goruntime_globals(const struct goruntime *runtim
 {
     return &runtime->globals;
 }
+
+const char *goruntime_doubt(const struct goruntime *runtime)
+{
+    return runtime->doubt;
+}

@@ -1,0 +1,358 @@
+/* The fixpoint: what live roots reach wakes goroutines, whose stacks are then live roots, until
+ * nothing changes.
+ *
+ * A candidate is a goroutine that only another goroutine can wake. Objects that candidates wait for
+ * are watched while marking, so a round looks only at goroutines whose object was just reached; the
+ * whole takes time linear in the heap. Rules: go-runtime.md 7.1 and 7.5. Any doubt turns "proved"
+ * into "unknown". */
+#include "leak/proof.h"
+#include "base/cleanup.h"
+#include "base/hash_map.h"
+#include "base/vector.h"
+#include "goruntime/heap.h"
+#include "goruntime/mark.h"
+#include "goruntime/roots.h"
+#include "goruntime/sudogs.h"
+#include "leak/proof_internal.h"
+#include <stdlib.h>
+
+CLEANUP_DEFINE(proof, struct proof, proof_destroy)
+
+/* What a wait reason means for the proof; NONE: the goroutine is a root. */
+static enum leak_class proof_class_of(enum wait_reason reason)
+{
+    switch (reason) {
+    case WAIT_REASON_CHAN_RECEIVE:
+    case WAIT_REASON_CHAN_SEND:
+    case WAIT_REASON_SELECT:
+        return LEAK_CLASS_CHANNEL;
+    case WAIT_REASON_CHAN_RECEIVE_NIL:
+    case WAIT_REASON_CHAN_SEND_NIL:
+        return LEAK_CLASS_NIL_CHANNEL;
+    case WAIT_REASON_SELECT_NO_CASES:
+        return LEAK_CLASS_EMPTY_SELECT;
+    case WAIT_REASON_SYNC_MUTEX_LOCK:
+    case WAIT_REASON_SYNC_RWMUTEX_LOCK:
+    case WAIT_REASON_SYNC_RWMUTEX_RLOCK:
+        return LEAK_CLASS_MUTEX;
+    case WAIT_REASON_SYNC_WAITGROUP_WAIT:
+        return LEAK_CLASS_WAIT_GROUP;
+    case WAIT_REASON_SYNC_COND_WAIT:
+        return LEAK_CLASS_CONDITION;
+    case WAIT_REASON_SEMACQUIRE:
+        return LEAK_CLASS_SEMAPHORE;
+    case WAIT_REASON_COROUTINE:
+        return LEAK_CLASS_COROUTINE;
+    case WAIT_REASON_CHAN_RECEIVE_DURABLE:
+    case WAIT_REASON_CHAN_SEND_DURABLE:
+    case WAIT_REASON_SELECT_DURABLE:
+    case WAIT_REASON_CHAN_RECEIVE_SYNCTEST:
+    case WAIT_REASON_CHAN_SEND_SYNCTEST:
+    case WAIT_REASON_SELECT_SYNCTEST:
+    case WAIT_REASON_SYNC_WAITGROUP_WAIT_DURABLE:
+        return LEAK_CLASS_DURABLE;
+    default:
+        return LEAK_CLASS_NONE;
+    }
+}
+
+/* True for waits in which the goroutine really executes on its system stack (go-runtime.md 4.1). */
+static bool proof_is_suspended(enum wait_reason reason)
+{
+    switch (reason) {
+    case WAIT_REASON_GC_ASSIST_MARKING:
+    case WAIT_REASON_GARBAGE_COLLECTION:
+    case WAIT_REASON_GARBAGE_COLLECTION_SCAN:
+    case WAIT_REASON_GC_MARK_TERMINATION:
+    case WAIT_REASON_STOPPING_THE_WORLD:
+    case WAIT_REASON_GC_WORKER_ACTIVE:
+    case WAIT_REASON_FLUSHING_PROC_CACHES:
+    case WAIT_REASON_TRACE_GOROUTINE_STATUS:
+    case WAIT_REASON_TRACE_PROC_STATUS:
+    case WAIT_REASON_PAGE_TRACE_FLUSH:
+        return true;
+    default:
+        return false;
+    }
+}
+
+/* A semaphore wait by what the semaphore was found to be part of (1.18 to 1.23 do not say). */
+static enum leak_class proof_refine(enum leak_class class_, enum snapshot_object_kind kind)
+{
+    if (class_ != LEAK_CLASS_SEMAPHORE) {
+        return class_;
+    }
+    return kind == OBJECT_MUTEX || kind == OBJECT_RWMUTEX ? LEAK_CLASS_MUTEX
+           : kind == OBJECT_WAIT_GROUP                    ? LEAK_CLASS_WAIT_GROUP
+                                                          : LEAK_CLASS_SEMAPHORE;
+}
+
+/* True when a channel's own fields contradict that somebody waits on it in DIRECTION: a wake-up is
+ * under way. */
+static bool proof_in_transit(const struct snapshot_object *object, uint32_t direction)
+{
+    if (direction == DIRECTION_UNKNOWN) {
+        return true;
+    }
+    if (object->kind != OBJECT_CHANNEL) {
+        return false;
+    }
+    int64_t length = object->channel.length;
+    int64_t capacity = object->channel.capacity;
+    if (object->channel.closed != 0 || length == SNAPSHOT_UNKNOWN || capacity == SNAPSHOT_UNKNOWN) {
+        return true;
+    }
+    return direction == DIRECTION_RECEIVE ? length > 0 : length < capacity;
+}
+
+/* Decides, without looking at reachability, what GOROUTINE is; candidates come back as PROVED. */
+static struct proof_result proof_classify(const struct proof *proof,
+                                          const struct snapshot_goroutine *goroutine)
+{
+    struct proof_result result = {LEAK_VERDICT_WAITING, LEAK_CLASS_NONE, LEAK_REASON_NOT_WAITING};
+    if ((goroutine->flags & GOROUTINE_SYSTEM) != 0) {
+        result.verdict = LEAK_VERDICT_SYSTEM;
+        return result;
+    }
+    if (goroutine->status != GOROUTINE_STATUS_WAITING &&
+        goroutine->status != GOROUTINE_STATUS_LEAKED) {
+        return result;
+    }
+    enum leak_class class_ = proof_class_of((enum wait_reason)goroutine->wait_reason);
+    result.reason = LEAK_REASON_WAKES_ITSELF;
+    if (class_ == LEAK_CLASS_NONE) {
+        return result;
+    }
+    size_t count;
+    const struct snapshot_wait *waits = snapshot_waits(proof->snapshot, goroutine, &count);
+    bool needs_object = class_ != LEAK_CLASS_NIL_CHANNEL && class_ != LEAK_CLASS_EMPTY_SELECT;
+    bool moved = (goroutine->flags & (GOROUTINE_MOVED | GOROUTINE_STACK_UNKNOWN)) != 0;
+    result.verdict = LEAK_VERDICT_UNKNOWN;
+    result.reason = moved ? LEAK_REASON_IN_TRANSIT : LEAK_REASON_OBJECT_UNKNOWN;
+    if (moved || (needs_object && count == 0)) {
+        return result;
+    }
+    for (size_t i = 0; needs_object && i < count; i++) {
+        const struct snapshot_object *object = snapshot_object(proof->snapshot, waits[i].object);
+        if (object->kind == OBJECT_UNKNOWN || object->address == 0) {
+            return result;
+        }
+        if (proof_in_transit(object, waits[i].direction)) {
+            result.reason = LEAK_REASON_IN_TRANSIT;
+            return result;
+        }
+        class_ = proof_refine(class_, (enum snapshot_object_kind)object->kind);
+    }
+    return (struct proof_result){LEAK_VERDICT_PROVED, class_, LEAK_REASON_NONE};
+}
+
+/* Marks VALUE as reached from a root. */
+static void proof_visit_root(void *context, uint64_t slot, uint64_t value)
+{
+    (void)slot;
+    mark_add(context, value);
+}
+
+/* Makes the stack of goroutine INDEX a root. */
+static struct error *proof_add_stack(struct proof *proof, size_t index)
+{
+    const struct snapshot_goroutine *goroutine = &proof->goroutines[index];
+    bool runs = goroutine->status == GOROUTINE_STATUS_RUNNING ||
+                goroutine->status == GOROUTINE_STATUS_COPYSTACK ||
+                (goroutine->status == GOROUTINE_STATUS_WAITING &&
+                 proof_is_suspended((enum wait_reason)goroutine->wait_reason));
+    bool complete;
+    TRY(roots_stacks_visit(proof->stacks, goroutine->address,
+                           runs ? ROOTS_STACK_CONSERVATIVE : ROOTS_STACK_PRECISE, proof_visit_root,
+                           proof->mark, &complete));
+    if (!complete || goroutine->status == GOROUTINE_STATUS_COPYSTACK) {
+        proof->complete = false;
+    }
+    return NULL;
+}
+
+/* Watches object OBJECT for candidate INDEX; *REACHED when it cannot be unreachable. */
+static struct error *proof_watch(struct proof *proof, size_t index,
+                                 const struct snapshot_object *object, bool *reached)
+{
+    bool in_heap;
+    uint64_t number;
+    bool added;
+    uint64_t *head;
+    TRY(mark_watch(proof->mark, object->address, &in_heap, &number));
+    if (!in_heap) {
+        *reached = true;
+        return NULL;
+    }
+    struct proof_waiter waiter = {(uint32_t)index, UINT32_MAX};
+    TRY(hash_map_entry(&proof->waiters_of, number, proof->waiters.count, &added, &head));
+    if (!added) {
+        waiter.next = (uint32_t)*head;
+        *head = proof->waiters.count;
+    }
+    return vector_append(&proof->waiters, waiter);
+}
+
+/* Watches everything that candidate INDEX waits for. */
+static struct error *proof_watch_goroutine(struct proof *proof, size_t index)
+{
+    struct proof_result *result = &proof->results[index];
+    if (result->class_ == LEAK_CLASS_NIL_CHANNEL || result->class_ == LEAK_CLASS_EMPTY_SELECT) {
+        return NULL;
+    }
+    size_t count;
+    const struct snapshot_wait *waits =
+        snapshot_waits(proof->snapshot, &proof->goroutines[index], &count);
+    for (size_t i = 0; i < count; i++) {
+        bool reached = false;
+        TRY(proof_watch(proof, index, snapshot_object(proof->snapshot, waits[i].object), &reached));
+        if (reached) {
+            *result = (struct proof_result){LEAK_VERDICT_WAITING, LEAK_CLASS_NONE,
+                                            LEAK_REASON_NOT_IN_HEAP};
+            return NULL;
+        }
+    }
+    return NULL;
+}
+
+/* Sorts goroutines into roots and candidates, and watches what the candidates wait for. */
+static struct error *proof_prepare(struct proof *proof)
+{
+    CLEANUP_FREE uint64_t *sudogs = NULL;
+    size_t sudog_count = 0;
+    bool complete;
+    for (size_t i = 0; i < proof->count; i++) {
+        proof->results[i] = proof_classify(proof, &proof->goroutines[i]);
+        if (proof->results[i].verdict == LEAK_VERDICT_PROVED) {
+            TRY(proof_watch_goroutine(proof, i));
+        }
+    }
+    TRY(sudogs_collect(proof->runtime, proof->snapshot, &sudogs, &sudog_count, &complete));
+    return mark_hide_sudogs(proof->mark, sudogs, sudog_count);
+}
+
+/* Adds every root that is no candidate. */
+static struct error *proof_add_roots(struct proof *proof)
+{
+    struct goruntime *runtime = proof->runtime;
+    bool complete[3] = {true, true, true};
+    TRY(roots_globals(runtime, proof->heap, proof_visit_root, proof->mark, &complete[0]));
+    TRY(roots_specials(runtime, proof->heap, proof_visit_root, proof->mark, &complete[1]));
+    TRY(roots_threads(runtime, proof_visit_root, proof->mark, &complete[2]));
+    proof->complete = complete[0] && complete[1] && complete[2];
+    for (size_t i = 0; i < proof->count; i++) {
+        if (proof->results[i].verdict != LEAK_VERDICT_PROVED) {
+            TRY(proof_add_stack(proof, i));
+        }
+    }
+    return NULL;
+}
+
+/* Takes one reached object: whoever waits for it can run again. */
+static void proof_take_hit(void *context, uint64_t number)
+{
+    struct proof *proof = context;
+    const uint64_t *head = hash_map_get(&proof->waiters_of, number);
+    for (uint32_t at = head == NULL ? UINT32_MAX : (uint32_t)*head; at != UINT32_MAX;
+         at = proof->waiters.items[at].next) {
+        uint32_t index = proof->waiters.items[at].goroutine;
+        if (proof->results[index].verdict == LEAK_VERDICT_PROVED) {
+            proof->results[index] =
+                (struct proof_result){LEAK_VERDICT_WAITING, LEAK_CLASS_NONE, LEAK_REASON_REACHABLE};
+            proof->woken.items[proof->woken.count++] = index;
+        }
+    }
+}
+
+/* Marks and wakes until nothing changes. */
+static struct error *proof_run(struct proof *proof)
+{
+    TRY(vector_reserve(&proof->woken, proof->count + 1));
+    do {
+        proof->woken.count = 0;
+        TRY(mark_run(proof->mark));
+        mark_take_hits(proof->mark, proof_take_hit, proof);
+        for (size_t i = 0; i < proof->woken.count; i++) {
+            TRY(proof_add_stack(proof, proof->woken.items[i]));
+        }
+    } while (proof->woken.count > 0);
+    if (mark_incomplete(proof->mark) > 0 || heap_odd_spans(proof->heap) > 0) {
+        proof->complete = false;
+    }
+    return NULL;
+}
+
+/* Takes proofs back where there is doubt, and where the runtime's own rules do. */
+static void proof_doubt(struct proof *proof, const struct proof_options *options)
+{
+    enum leak_reason doubt = !options->consistent                      ? LEAK_REASON_NOT_CONSISTENT
+                             : !proof->complete                        ? LEAK_REASON_INCOMPLETE
+                             : goruntime_doubt(proof->runtime) != NULL ? LEAK_REASON_LAYOUT_DOUBT
+                                                                       : LEAK_REASON_NONE;
+    for (size_t i = 0; i < proof->count; i++) {
+        struct proof_result *result = &proof->results[i];
+        if (result->verdict != LEAK_VERDICT_PROVED) {
+            continue;
+        }
+        if (proof->goroutines[i].id == 1 && result->class_ == LEAK_CLASS_EMPTY_SELECT) {
+            *result =
+                (struct proof_result){LEAK_VERDICT_WAITING, LEAK_CLASS_NONE, LEAK_REASON_MAIN};
+        } else if (doubt != LEAK_REASON_NONE) {
+            *result = (struct proof_result){LEAK_VERDICT_UNKNOWN, result->class_, doubt};
+        }
+    }
+}
+
+struct error *proof_create(struct goruntime *runtime, const struct snapshot *snapshot,
+                           const struct proof_options *options, struct proof **ret)
+{
+    CLEANUP(cleanup_proof) struct proof *proof = calloc(1, sizeof *proof);
+    if (proof == NULL) {
+        return error_no_memory();
+    }
+    proof->runtime = runtime;
+    proof->snapshot = snapshot;
+    proof->goroutines = snapshot_goroutines(snapshot, &proof->count);
+    proof->results = calloc(proof->count + 1, sizeof *proof->results);
+    if (proof->results == NULL) {
+        return error_no_memory();
+    }
+    TRY(heap_create(runtime, &proof->heap));
+    TRY(mark_create(proof->heap, options->threads, &proof->mark));
+    TRY(roots_stacks_create(runtime, &proof->stacks));
+    TRY(proof_prepare(proof));
+    TRY(proof_add_roots(proof));
+    TRY(proof_run(proof));
+    proof_doubt(proof, options);
+    TRY(proof_find_references(proof));
+    *ret = TAKE(proof);
+    return NULL;
+}
+
+void proof_destroy(struct proof *proof)
+{
+    if (proof == NULL) {
+        return;
+    }
+    roots_stacks_destroy(proof->stacks);
+    mark_destroy(proof->mark);
+    heap_destroy(proof->heap);
+    hash_map_deinit(&proof->waiters_of);
+    hash_map_deinit(&proof->functions_by_name);
+    vector_deinit(&proof->waiters);
+    vector_deinit(&proof->woken);
+    vector_deinit(&proof->references);
+    vector_deinit(&proof->functions);
+    free(proof->results);
+    free(proof);
+}
+
+struct proof_result proof_result(const struct proof *proof, size_t index)
+{
+    return proof->results[index];
+}
+
+uint64_t proof_marked(const struct proof *proof)
+{
+    return mark_count(proof->mark);
+}

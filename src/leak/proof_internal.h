@@ -1,0 +1,40 @@
+/* The state of a proof, for proof.c and its companions. */
+#ifndef UNPARK_LEAK_PROOF_INTERNAL_H
+#define UNPARK_LEAK_PROOF_INTERNAL_H
+
+#include "base/hash_map.h"
+#include "base/vector.h"
+#include "goruntime/heap.h"
+#include "goruntime/mark.h"
+#include "goruntime/roots.h"
+#include "leak/proof.h"
+
+/* One candidate that waits for an object; a list per object. */
+struct proof_waiter {
+    uint32_t goroutine;
+    uint32_t next; /* UINT32_MAX: the last */
+};
+
+struct proof {
+    struct goruntime *runtime;       /* not owned */
+    const struct snapshot *snapshot; /* not owned */
+    const struct snapshot_goroutine *goroutines;
+    size_t count;
+    struct heap *heap;
+    struct mark *mark;
+    struct roots_stacks *stacks;
+    struct proof_result *results; /* per goroutine */
+    struct hash_map waiters_of;   /* heap object number -> head in waiters */
+    VECTOR(struct proof_waiter) waiters;
+    VECTOR(uint32_t) woken; /* this round */
+    bool complete;          /* every root and every marked object could be read */
+    VECTOR(struct proof_reference) references;
+    VECTOR(const char *) functions;    /* linker names; reference's function number - 1 */
+    struct hash_map functions_by_name; /* pointer of the name -> number */
+};
+
+/* Fills in the references between proved goroutines, and makes members of lock cycles
+ * LEAK_CLASS_CYCLE. */
+NODISCARD struct error *proof_find_references(struct proof *proof);
+
+#endif
