@@ -65,21 +65,6 @@ void describe_string(struct string_builder *builder, const struct snapshot *snap
                                snapshot_string_size(snapshot, id));
 }
 
-/* Counts waiters by direction. */
-struct error *describe_count_waiters(struct snapshot *snapshot, uint32_t index,
-                                     struct describe_waiters *ret)
-{
-    const uint32_t *goroutines;
-    const uint8_t *directions;
-    size_t count;
-    TRY(snapshot_object_waiters(snapshot, index, &goroutines, &directions, &count));
-    *ret = (struct describe_waiters){0};
-    for (size_t i = 0; i < count; i++) {
-        ret->count[directions[i] <= DIRECTION_UNKNOWN ? directions[i] : DIRECTION_UNKNOWN]++;
-    }
-    return NULL;
-}
-
 /* Appends SEPARATOR and "3 senders"; "1 sender". */
 static void describe_many(struct string_builder *builder, const char *separator, uint64_t count,
                           const char *noun)
@@ -115,8 +100,9 @@ static struct error *describe_channel(struct string_builder *builder, struct sna
                                       uint32_t index)
 {
     const struct snapshot_object *object = snapshot_object(snapshot, index);
-    struct describe_waiters waiters;
-    TRY(describe_count_waiters(snapshot, index, &waiters));
+    size_t senders;
+    size_t receivers;
+    TRY(snapshot_object_queues(snapshot, index, &senders, &receivers));
     string_builder_add(builder, "chan ");
     describe_string(builder, snapshot, object->channel.element_type);
     describe_noun(builder, "", object->address);
@@ -135,8 +121,8 @@ static struct error *describe_channel(struct string_builder *builder, struct sna
     if (object->channel.timer == 1) {
         string_builder_add(builder, ", of a timer");
     }
-    describe_many(builder, ", ", waiters.count[DIRECTION_SEND], "sender");
-    describe_many(builder, ", ", waiters.count[DIRECTION_RECEIVE], "receiver");
+    describe_many(builder, ", ", senders, "sender");
+    describe_many(builder, ", ", receivers, "receiver");
     string_builder_add_char(builder, ')');
     return NULL;
 }

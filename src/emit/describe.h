@@ -9,15 +9,6 @@
  * "4m10s", "3h05m", "2d04h". Negative ones get a minus sign. */
 void describe_duration(struct string_builder *builder, int64_t ns);
 
-/* How many goroutines of the snapshot wait on an object, by enum snapshot_direction. */
-struct describe_waiters {
-    size_t count[DIRECTION_UNKNOWN + 1];
-};
-
-/* Counts who waits on object INDEX. */
-NODISCARD struct error *describe_count_waiters(struct snapshot *snapshot, uint32_t index,
-                                               struct describe_waiters *ret);
-
 /* Appends an object with its address and state: "chan int 0xc000012345 (cap 0, 3 senders, 0
  * receivers)", "Mutex 0xc00001 locked, 12 waiters", "tcp 10.0.0.7:5 -> 10.0.0.9:5432 (fd 7), no
  * deadline". Names of the target's are escaped. */

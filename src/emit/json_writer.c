@@ -160,9 +160,29 @@ void json_writer_quote(struct string_builder *builder, const char *text, size_t 
     string_builder_add_char(builder, '"');
 }
 
+/* Whether all of TEXT can stand as it is. */
+static bool json_writer_is_plain(const char *text, size_t size)
+{
+    const uint8_t *bytes = (const uint8_t *)text;
+    for (size_t at = 0; at < size;) {
+        size_t plain = json_writer_plain(bytes + at, size - at);
+        if (plain == 0) {
+            return false;
+        }
+        at += plain;
+    }
+    return true;
+}
+
 /* Appends a string literal to the sink. */
 static void json_writer_add_quoted(struct json_writer *writer, const char *text, size_t size)
 {
+    if (json_writer_is_plain(text, size)) {
+        emit_sink_add(writer->sink, "\"");
+        emit_sink_add_bytes(writer->sink, text, size);
+        emit_sink_add(writer->sink, "\"");
+        return;
+    }
     struct string_builder quoted = {0};
     json_writer_quote(&quoted, text, size);
     emit_sink_add_builder(writer->sink, &quoted);

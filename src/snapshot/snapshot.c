@@ -25,6 +25,8 @@ void snapshot_destroy(struct snapshot *snapshot)
     snapshot_words_deinit(&snapshot->words);
     free(snapshot->waiters.first);
     free(snapshot->waiters.count);
+    free(snapshot->waiters.senders);
+    free(snapshot->waiters.receivers);
     free(snapshot->waiters.goroutines);
     free(snapshot->waiters.directions);
     free(snapshot);

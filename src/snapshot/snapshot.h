@@ -253,6 +253,11 @@ NODISCARD struct error *snapshot_object_waiters(struct snapshot *snapshot, uint3
                                                 const uint32_t **goroutines,
                                                 const uint8_t **directions, size_t *count);
 
+/* How many goroutines wait on object INDEX to send and to receive; constant time but for the first
+ * call. */
+NODISCARD struct error *snapshot_object_queues(struct snapshot *snapshot, uint32_t index,
+                                               size_t *senders_ret, size_t *receivers_ret);
+
 /* Labels of set ID (0: none), in the program's order. */
 const struct snapshot_label *snapshot_labels(const struct snapshot *snapshot, uint32_t id,
                                              size_t *count);

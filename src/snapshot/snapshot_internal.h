@@ -24,6 +24,8 @@ struct snapshot_words {
 struct snapshot_waiters {
     uint64_t *first;      /* by object, into the arrays below; NULL until built */
     uint32_t *count;      /* by object */
+    uint32_t *senders;    /* by object, of those in count */
+    uint32_t *receivers;  /* by object, of those in count */
     uint32_t *goroutines; /* indices, ascending per object */
     uint8_t *directions;
 };

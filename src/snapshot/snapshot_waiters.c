@@ -32,25 +32,42 @@ static void snapshot_waiters_enter(struct snapshot_waiters *waiters, uint32_t go
     waiters->goroutines[at] = goroutine;
     waiters->directions[at] = (uint8_t)wait->direction;
     waiters->count[wait->object]++;
+    waiters->senders[wait->object] += wait->direction == DIRECTION_SEND;
+    waiters->receivers[wait->object] += wait->direction == DIRECTION_RECEIVE;
+}
+
+/* Obtains the arrays. */
+static struct error *snapshot_waiters_allocate(const struct snapshot *snapshot,
+                                               struct snapshot_waiters *waiters)
+{
+    size_t objects = snapshot->objects.count + 1;
+    *waiters = (struct snapshot_waiters){
+        .first = calloc(objects, sizeof *waiters->first),
+        .count = calloc(objects, sizeof *waiters->count),
+        .senders = calloc(objects, sizeof *waiters->senders),
+        .receivers = calloc(objects, sizeof *waiters->receivers),
+        .goroutines = malloc((snapshot->waits.count + 1) * sizeof *waiters->goroutines),
+        .directions = malloc(snapshot->waits.count + 1),
+    };
+    if (waiters->first != NULL && waiters->count != NULL && waiters->senders != NULL &&
+        waiters->receivers != NULL && waiters->goroutines != NULL && waiters->directions != NULL) {
+        return NULL;
+    }
+    free(waiters->first);
+    free(waiters->count);
+    free(waiters->senders);
+    free(waiters->receivers);
+    free(waiters->goroutines);
+    free(waiters->directions);
+    *waiters = (struct snapshot_waiters){0};
+    return error_no_memory();
 }
 
 /* Builds the index. */
 static struct error *snapshot_waiters_build(struct snapshot *snapshot)
 {
     struct snapshot_waiters *waiters = &snapshot->waiters;
-    uint64_t *first = calloc(snapshot->objects.count + 1, sizeof *first);
-    uint32_t *count = calloc(snapshot->objects.count + 1, sizeof *count);
-    uint32_t *goroutines = malloc((snapshot->waits.count + 1) * sizeof *goroutines);
-    uint8_t *directions = malloc(snapshot->waits.count + 1);
-    if (first == NULL || count == NULL || goroutines == NULL || directions == NULL) {
-        free(first);
-        free(count);
-        free(goroutines);
-        free(directions);
-        return error_no_memory();
-    }
-    *waiters = (struct snapshot_waiters){
-        .first = first, .count = count, .goroutines = goroutines, .directions = directions};
+    TRY(snapshot_waiters_allocate(snapshot, waiters));
     snapshot_waiters_place(snapshot, waiters);
     for (size_t i = 0; i < snapshot->goroutines.count; i++) {
         size_t wait_count;
@@ -77,5 +94,17 @@ struct error *snapshot_object_waiters(struct snapshot *snapshot, uint32_t index,
         *directions = snapshot->waiters.directions + first;
     }
     *count = snapshot->waiters.count[index];
+    return NULL;
+}
+
+/* The waiters of one object, counted. */
+struct error *snapshot_object_queues(struct snapshot *snapshot, uint32_t index, size_t *senders_ret,
+                                     size_t *receivers_ret)
+{
+    if (snapshot->waiters.first == NULL) {
+        TRY(snapshot_waiters_build(snapshot));
+    }
+    *senders_ret = snapshot->waiters.senders[index];
+    *receivers_ret = snapshot->waiters.receivers[index];
     return NULL;
 }
