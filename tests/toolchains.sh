@@ -1,8 +1,9 @@
 #!/bin/sh
 # Makes Go toolchains ready for tests and generators; prints "goX GOROOT" for each.
 #
-#   tests/toolchains.sh quick     the quick subset of tests/toolchains.txt
-#   tests/toolchains.sh all       every line of it
+#   tests/toolchains.sh quick     some releases of tests/toolchains.txt, for a plain test run
+#   tests/toolchains.sh all       each of its releases, for a full test run
+#   tests/toolchains.sh rows      those that src/layout/rows.inc is made from
 #   tests/toolchains.sh goX...    these releases ("go1.22.0"; before 1.21 a first release is "go1.20")
 #
 # Any go since 1.19 will do (GO=/path/to/go chooses one): a toolchain is a module like others, downloaded
@@ -48,12 +49,14 @@ prepare() {
     echo "$1 $(readlink -f "$cache/$1")"
 }
 
-[ $# -gt 0 ] || fail "say quick, all, or which releases"
+[ $# -gt 0 ] || fail "say quick, all, rows, or which releases"
 case $1 in
-quick) set -- $(awk '!/^#/ && $3 == "quick" { print $2 }' "$here/toolchains.txt") ;;
-all) set -- $(awk '!/^#/ && NF { print $2 }' "$here/toolchains.txt") ;;
+quick | all | rows)
+    set -- $(awk -v use="$1" '!/^#/ { for (i = 3; i <= NF; i++) if ($i == use) print $2 }' \
+        "$here/toolchains.txt")
+    ;;
 go1.*) ;;
-*) fail "'$1' is neither quick nor all nor a release" ;;
+*) fail "'$1' is neither quick nor all nor rows nor a release" ;;
 esac
 for version; do
     prepare "$version"

@@ -1,4 +1,4 @@
-/* Facts about Go's runtime that change between releases, as rows: one per release and machine. */
+/* Facts about Go's runtime that change between releases, and between some patch levels, as rows. */
 #ifndef UNPARK_LAYOUT_LAYOUT_H
 #define UNPARK_LAYOUT_LAYOUT_H
 
@@ -17,8 +17,9 @@ enum { LAYOUT_MINOR_MIN = 18, LAYOUT_MINOR_MAX = 27 };
 /* One row. Every group holds `size`, the size of the type, and an offset per field, in bytes. */
 struct layout {
     int32_t minor;
+    int32_t patch; /* the row holds from Go 1.MINOR.PATCH on, up to the next row of the release */
     enum layout_machine machine;
-    const char *provenance; /* the toolchain that the row was generated from, "go1.27.4" */
+    const char *provenance; /* the toolchain that the row was generated from, "go1.27.0" */
 #define LAYOUT_GROUP(name, type)                                                                   \
     struct {                                                                                       \
         int32_t size;
@@ -37,8 +38,17 @@ struct layout {
     uint32_t wait_reason_count;
 };
 
-/* The row of a minor release and machine, or NULL when the table has none. */
+/* The row of the newest patch levels of a minor release, or NULL when the table has none. */
 const struct layout *layout_find(int minor, enum layout_machine machine);
+
+/* The row that holds for a Go version string (see layout_parse_minor), or NULL when the table has
+ * none. A release candidate or development version counts as the first patch level. */
+const struct layout *layout_find_version(const char *version, size_t size,
+                                         enum layout_machine machine);
+
+/* Row INDEX of all rows, ordered by release, then patch level, or NULL when there are no more. For
+ * who doubts a version string (self-check) and tries the other rows. */
+const struct layout *layout_at(size_t index);
 
 /* The minor number of a Go version string ("go1.24.4-fips", "go1.25.1 X:foo", "devel go1.28-abc"),
  * or LAYOUT_ABSENT when it is not such a string. */

@@ -75,7 +75,7 @@ func run() error {
 // parseOptions reads the command line.
 func parseOptions() (*options, error) {
 	var o options
-	flag.BoolVar(&o.write, "write", false, "write rows.inc and docs/runtime-layout.md; other releases' rows stay")
+	flag.BoolVar(&o.write, "write", false, "write rows.inc and docs/runtime-layout.md; other rows stay")
 	flag.BoolVar(&o.check, "check", false, "compare the toolchains with rows.inc and print each difference")
 	flag.BoolVar(&o.table, "table", false, "print rows.inc as tables for a reader")
 	flag.StringVar(&o.root, "root", "", "the repository (default: found from the working folder upwards)")
@@ -133,7 +133,7 @@ func check(w *wants, o *options, made []*row) error {
 	}
 	differences := 0
 	for _, found := range made {
-		have := findRow(rows, found.minor, found.machine)
+		have := findRow(rows, found.minor, found.patch, found.machine)
 		var lines []string
 		if have == nil {
 			lines = []string{fmt.Sprintf("%s/%s: no row", found.provenance, found.machine)}
@@ -154,29 +154,25 @@ func check(w *wants, o *options, made []*row) error {
 	return nil
 }
 
-// write puts the made rows in the place of those of the same release and machine, and writes all.
+// write puts the made rows in the place of those of the same version and machine, and writes all.
 func write(w *wants, o *options, made []*row) error {
-	rows := made
+	var old []*row
 	if exists(o.rows) {
-		old, err := parseRows(o.rows)
-		if err != nil {
+		var err error
+		if old, err = parseRows(o.rows); err != nil {
 			return err
 		}
-		for _, r := range old {
-			if findRow(made, r.minor, r.machine) != nil {
-				continue
-			}
-			for _, key := range w.keys() {
-				if _, ok := r.values[key]; !ok {
-					return fmt.Errorf("the row of %s has no %s: give that toolchain too", r.provenance, key)
-				}
-			}
-			rows = append(rows, r)
-		}
 	}
-	sortRows(rows)
-	for _, r := range made {
-		reportLost(w, findRow(rows, r.minor-1, r.machine), r)
+	rows := merge(w, old, made)
+	before := map[string]*row{}
+	for _, r := range rows {
+		for _, key := range w.keys() {
+			if _, ok := r.values[key]; !ok {
+				return fmt.Errorf("the row of %s has no %s: give that toolchain too", r.provenance, key)
+			}
+		}
+		reportLost(w, before[r.machine], r)
+		before[r.machine] = r
 	}
 	if !o.write {
 		fmt.Print(formatRows(w, rows))
@@ -188,7 +184,7 @@ func write(w *wants, o *options, made []*row) error {
 	return os.WriteFile(filepath.Join(o.root, "docs", "runtime-layout.md"), []byte(formatTable(w, rows)), 0o644)
 }
 
-// reportLost says which facts of the release before are absent in r: gone, or renamed and to be looked up.
+// reportLost says which facts of the row before are absent in r: gone, or renamed and to be looked up.
 func reportLost(w *wants, before, r *row) {
 	if before == nil {
 		return

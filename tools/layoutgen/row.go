@@ -12,9 +12,11 @@ const absent = -1
 // machines are the values of GOARCH that have rows, in the order of enum layout_machine.
 var machines = []string{"amd64", "arm64"}
 
-// A row is one struct layout. values is keyed by C name: "g.size", "g.stack_lo", "func_id_wrapper".
+// A row is one struct layout: of the patch level that it was made from, and of those after it up to the
+// next row. values is keyed by C name: "g.size", "g.stack_lo", "func_id_wrapper".
 type row struct {
 	minor      int
+	patch      int
 	machine    string
 	provenance string
 	values     map[string]int32
@@ -52,7 +54,7 @@ func makeRow(w *wants, t *toolchain, probeDir, machine, experiment string) (*row
 		return nil, err
 	}
 	defer p.file.Close()
-	r := &row{t.minor, machine, t.version, map[string]int32{}, nil}
+	r := &row{t.minor, t.patch, machine, t.version, map[string]int32{}, nil}
 	for _, g := range w.groups {
 		if err := r.addGroup(p, g); err != nil {
 			return nil, err

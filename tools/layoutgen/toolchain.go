@@ -16,10 +16,12 @@ type toolchain struct {
 	goroot  string
 	version string // "go1.27.4"
 	minor   int
+	patch   int // 0 for a release candidate
 }
 
-// releasePattern matches the version of a release or a release candidate, and finds its minor number.
-var releasePattern = regexp.MustCompile(`^go1\.(\d+)(\.\d+|rc\d+|beta\d+)?$`)
+// releasePattern matches the version of a release or a release candidate, and finds its minor number and
+// patch level.
+var releasePattern = regexp.MustCompile(`^go1\.(\d+)(?:\.(\d+)|rc\d+|beta\d+)?$`)
 
 // openToolchain opens a GOROOT folder, or a GOTOOLCHAIN name ("go1.22.0") that the local go fetches.
 func openToolchain(arg string) (*toolchain, error) {
@@ -47,8 +49,11 @@ func openToolchain(arg string) (*toolchain, error) {
 	if releasePattern.MatchString(arg) && version != arg {
 		return nil, fmt.Errorf("asked for %s, got %s", arg, version)
 	}
-	minor, err := strconv.Atoi(m[1])
-	return &toolchain{goroot, version, minor}, err
+	t := &toolchain{goroot: goroot, version: version}
+	if t.minor, err = strconv.Atoi(m[1]); err == nil && m[2] != "" {
+		t.patch, err = strconv.Atoi(m[2])
+	}
+	return t, err
 }
 
 // build builds the probe in dir for machine and returns the executable's path inside temp.
