@@ -41,8 +41,7 @@ const struct command command_completions = {
     .aliases = (const char *const[]){"completion", NULL},
     .summary = "print a completion script for bash, zsh or fish",
     .description = "Prints the script that lets SHELL complete commands, options, their values, "
-                   "and the pids of "
-                   "Go processes. Packages install it; without one:\n\n"
+                   "and the pids of Go processes. Packages install it; without one:\n\n"
                    "  bash: source <(unpark completions bash)\n"
                    "  zsh:  source <(unpark completions zsh)\n"
                    "  fish: unpark completions fish | source",

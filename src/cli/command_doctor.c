@@ -123,19 +123,15 @@ const struct command command_doctor = {
     .name = "doctor",
     .summary = "explain what permits or prevents looking at processes",
     .description =
-        "Says what this user on this machine may look at: user, capabilities, the kernel's setting "
-        "kernel.yama.ptrace_scope, namespaces, and the system call by which memory is read. With "
-        "PID it "
-        "also goes the way of a dump step by step, up to the number of goroutines, and says where "
-        "that "
-        "ends and what to do. Nothing is changed, and the process is not stopped.\n\n"
-        "Reading another process needs what a debugger needs: the same user, or CAP_SYS_PTRACE. Do "
-        "not "
-        "make unpark setuid. An administrator who wants ordinary users to read each other's "
-        "processes "
-        "can give it the capability (setcap cap_sys_ptrace=ep), which hands the memory of every "
-        "process "
-        "to everybody who may run unpark.",
+        "Says what this user on this machine may look at: user, capabilities, the kernel's "
+        "setting kernel.yama.ptrace_scope, namespaces, and the system call by which memory is "
+        "read. With PID it also goes the way of a dump step by step, up to the number of "
+        "goroutines, and says where that ends and what to do. Nothing is changed, and the process "
+        "is not stopped.\n\n"
+        "Reading another process needs what a debugger needs: the same user, or CAP_SYS_PTRACE. "
+        "Do not make unpark setuid. An administrator who wants ordinary users to read each "
+        "other's processes can give it the capability (setcap cap_sys_ptrace=ep), which hands the "
+        "memory of every process to everybody who may run unpark.",
     .arguments =
         (const struct command_argument[]){
             {.name = "PID", .kind = COMMAND_ARGUMENT_PID, .optional = true}, {.name = NULL}},

@@ -77,7 +77,7 @@ static const struct option command_dump_max_stop = {
     .name = "max-stop",
     .kind = OPTION_DURATION,
     .parameter = "DURATION",
-    .help = "give up stopping after DURATION (500ms); 0: no limit"};
+    .help = "give the stop up after DURATION (500ms) and read without; 0: no limit"};
 static const struct option command_dump_exit_code = {
     .name = "exit-code",
     .kind = OPTION_FLAG,
@@ -193,22 +193,28 @@ static struct error *command_dump_open(const struct options *options, struct ser
     return service_open(target, &service_options, ret);
 }
 
-/* Takes the snapshot, with progress on stderr when it takes long. */
-static struct error *command_dump_look(const struct invocation *invocation, struct service *service,
-                                       const struct command_dump_wish *wish, struct snapshot **ret)
+/* What the snapshot shall hold. */
+static struct service_look command_dump_look(const struct options *options,
+                                             const struct command_dump_wish *wish)
 {
-    struct progress progress;
-    progress_init(&progress, &invocation->terminal, "reading goroutines");
-    struct service_look look = {
+    return (struct service_look){
         .objects = wish->form != COMMAND_DUMP_GO,
         .labels = true,
         .arguments = wish->form == COMMAND_DUMP_GO,
-        .stop = options_has(&invocation->options, &command_dump_stop),
-        .max_stop_ns = (uint64_t)options_number(&invocation->options, &command_dump_max_stop,
-                                                COMMAND_DUMP_MAX_STOP_NS),
-        .progress = progress_update,
-        .progress_context = &progress,
+        .stop = options_has(options, &command_dump_stop),
+        .max_stop_ns =
+            (uint64_t)options_number(options, &command_dump_max_stop, COMMAND_DUMP_MAX_STOP_NS),
     };
+}
+
+/* Takes the snapshot, with progress on stderr when it takes long. */
+static struct error *command_dump_take(const struct invocation *invocation, struct service *service,
+                                       struct service_look look, struct snapshot **ret)
+{
+    struct progress progress;
+    progress_init(&progress, &invocation->terminal, "reading goroutines");
+    look.progress = progress_update;
+    look.progress_context = &progress;
     struct error *error = service_snapshot(service, &look, ret);
     progress_deinit(&progress);
     return error;
@@ -302,12 +308,13 @@ static struct error *command_dump_run(struct invocation *invocation, int *exit_r
     CLEANUP(output_deinit) struct output output;
     TRY(output_init(&output, options_text(options, &option_output)));
     CLEANUP(cleanup_snapshot) struct snapshot *snapshot = NULL;
-    TRY(command_dump_look(invocation, service, &wish, &snapshot));
+    struct service_look look = command_dump_look(options, &wish);
+    TRY(command_dump_take(invocation, service, look, &snapshot));
     CLEANUP_FREE uint32_t *selection = NULL;
     size_t count = 0;
     TRY(command_dump_select(&wish, snapshot, &selection, &count));
     TRY(command_dump_write(invocation, &wish, snapshot, selection, count, &output));
-    if (service_is_partial(snapshot)) {
+    if (service_is_partial(snapshot, &look)) {
         command_dump_explain(invocation, snapshot);
         *exit_ret = COMMAND_EXIT_PARTIAL;
     }
@@ -323,28 +330,22 @@ const struct command command_dump = {
     .summary = "show every goroutine of a program",
     .description =
         "Shows groups of goroutines with the same stack, creator and wait, largest first. Each "
-        "group "
-        "has its count, what it waits for and since when, the object waited for, the whole stack, "
-        "and "
-        "where its goroutines were started. A last line sums up: how many goroutines, how many are "
-        "not "
-        "shown, how long reading took and how long the program was stopped.\n\n"
+        "group has its count, what it waits for and since when, the object waited for, the whole "
+        "stack, and where its goroutines were started. A last line sums up: how many goroutines, "
+        "how many are not shown, how long reading took and how long the program was stopped.\n\n"
         "The program is read while it runs and is not stopped, unless --stop is given: goroutines "
-        "that "
-        "wait are complete, those that run are listed as running, without a stack. With --stop all "
-        "threads are stopped for as long as reading takes, and running goroutines have their "
-        "stacks, "
-        "too. What cannot be known is shown as unknown.\n\n"
-        "With --format=go the goroutines are printed as the program's own runtime.Stack(buf, true) "
-        "would, arguments included, ordered by id. With --json it is one object with the keys "
-        "schema, "
-        "target, groups (with --each: goroutines) and summary; summary holds the integers "
-        "goroutines, "
-        "system, threads, read_ns and stopped_ns. Addresses are hexadecimal strings. docs/json.md "
-        "describes all of it; what is described changes only with the number in schema.\n\n"
+        "that wait are complete, those that run are listed as running, without a stack. With "
+        "--stop all threads are stopped for as long as reading takes, but not longer than "
+        "--max-stop, and running goroutines have their stacks, too. What cannot be known is shown "
+        "as unknown.\n\n"
+        "With --format=go the goroutines are printed as the program's own runtime.Stack(buf, "
+        "true) would, arguments included, ordered by id. With --json it is one object with the "
+        "keys schema, target, groups (with --each: goroutines) and summary; summary holds the "
+        "integers goroutines, system, threads, read_ns and stopped_ns. Addresses are hexadecimal "
+        "strings. docs/json.md describes all of it; what is described changes only with the "
+        "number in schema.\n\n"
         "Filters that take TEXT look for it anywhere in the name; /REGEX/ is a POSIX extended "
-        "regular "
-        "expression.",
+        "regular expression.",
     .arguments = (const struct command_argument[]){{.name = "TARGET"}, {.name = NULL}},
     .options = (option_group_source *const[]){option_group_target, command_dump_view_group,
                                               option_group_filter, command_dump_stop_group,

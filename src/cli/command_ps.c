@@ -54,19 +54,15 @@ const struct command command_ps = {
     .aliases = (const char *const[]){"list", NULL},
     .summary = "list the Go processes of this machine",
     .description =
-        "Lists every process that is a Go program: pid, user, age, Go version, module and version, "
-        "the revision it was built from (marked when the checkout was modified), threads, "
-        "goroutines, "
-        "and how it can be reached, or why it cannot.\n\n"
+        "Lists every process that is a Go program: pid, user, age, Go version, module and "
+        "version, the revision it was built from (marked when the checkout was modified), "
+        "threads, goroutines, and how it can be reached, or why it cannot.\n\n"
         "Go programs are told by what is in their executables. Of other users' processes, when "
-        "that is "
-        "not permitted, the file that starts their command line is looked at. A process that does "
-        "not "
-        "answer within two seconds is listed without goroutines.\n\n"
+        "that is not permitted, the file that starts their command line is looked at. A process "
+        "that does not answer within two seconds is listed without goroutines.\n\n"
         "With --json an array of objects with the keys pid, user, age_ns, go, module, version, "
         "revision, modified, threads, goroutines, system, reach and more; docs/json.md describes "
-        "them. "
-        "The table is for people, its form may change.",
+        "them. The table is for people, its form may change.",
     .options = (option_group_source *const[]){command_ps_group, option_group_output,
                                               option_group_common, NULL},
     .examples =

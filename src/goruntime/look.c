@@ -87,6 +87,9 @@ static struct error *look_worker_run(struct look *look)
         if (first >= look->count) {
             break;
         }
+        if (look->wanted->deadline != 0 && clock_now() > look->wanted->deadline) {
+            return error_create(ERROR_LIMIT, "reading took too long");
+        }
         size_t left = look->count - first;
         size_t count = left < look->batch ? left : look->batch;
         TRY(look_batch_read(&worker, first, count));

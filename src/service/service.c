@@ -164,25 +164,37 @@ static struct error *service_identify(struct service *service, struct snapshot_b
     return NULL;
 }
 
-/* Stops the target for LOOK; a target that cannot be stopped in time is looked at without a stop,
- * which *STOPPED_RET and a note of BUILDER tell. */
-static struct error *service_stop(struct service *service, const struct service_look *look,
-                                  struct snapshot_builder *builder, bool *stopped_ret)
+/* Reads the goroutines by REQUEST into a new builder that knows who the program is. */
+static struct error *service_read(struct service *service, const struct goruntime_look *request,
+                                  struct snapshot_builder **ret)
 {
-    *stopped_ret = false;
-    struct error *error = target_stop(service->target, look->max_stop_ns);
-    if (error_catch(&error, ERROR_LIMIT)) {
-        return snapshot_builder_note(builder, "the target could not be stopped in time: stacks of "
-                                              "running goroutines are missing");
-    }
-    TRY(error);
-    *stopped_ret = true;
+    CLEANUP(cleanup_builder) struct snapshot_builder *builder = NULL;
+    TRY(snapshot_builder_create(&builder));
+    TRY(service_identify(service, builder));
+    TRY(service_name_error(service, goruntime_look(service->runtime, request, builder)));
+    *ret = TAKE(builder);
     return NULL;
 }
 
-/* Reads the goroutines, within a stop when LOOK wants one. */
+/* Reads the goroutines within a stop of at most max_stop_ns; ERROR_LIMIT when that is not enough.
+ * The target runs again afterwards in any case. */
+static struct error *service_read_stopped(struct service *service, const struct service_look *look,
+                                          struct goruntime_look request,
+                                          struct snapshot_builder **ret)
+{
+    if (look->max_stop_ns != 0) {
+        request.deadline = clock_now() + look->max_stop_ns;
+    }
+    request.stop = true;
+    TRY(target_stop(service->target, look->max_stop_ns));
+    struct error *error = service_read(service, &request, ret);
+    target_resume(service->target);
+    return error;
+}
+
+/* Reads the goroutines as LOOK wants. */
 static struct error *service_collect(struct service *service, const struct service_look *look,
-                                     struct snapshot_builder *builder)
+                                     struct snapshot_builder **ret)
 {
     struct goruntime_look request = {
         .objects = look->objects,
@@ -191,14 +203,17 @@ static struct error *service_collect(struct service *service, const struct servi
         .progress = look->progress,
         .progress_context = look->progress_context,
     };
-    if (look->stop) {
-        TRY(service_stop(service, look, builder, &request.stop));
+    if (!look->stop || target_kind(service->target) != TARGET_KIND_LIVE) {
+        return service_read(service, &request, ret);
     }
-    struct error *error = goruntime_look(service->runtime, &request, builder);
-    if (request.stop) {
-        target_resume(service->target);
+    struct error *error = service_read_stopped(service, look, request, ret);
+    if (!error_catch(&error, ERROR_LIMIT)) {
+        return error;
     }
-    return service_name_error(service, error);
+    TRY(service_read(service, &request, ret));
+    return snapshot_builder_note(*ret,
+                                 "stopping and reading took longer than the limit, so this was "
+                                 "read without a stop: running goroutines have no stacks");
 }
 
 /* Counts the threads of the target, when the look did not. */
@@ -236,11 +251,9 @@ static struct error *service_take(struct service *service, const struct service_
     uint64_t start = clock_now();
     uint64_t stopped = target_stopped_ns(service->target);
     TRY(service_prepare(service));
-    CLEANUP(cleanup_builder) struct snapshot_builder *builder = NULL;
-    TRY(snapshot_builder_create(&builder));
-    TRY(service_identify(service, builder));
     int64_t taken_at = service_wall_clock();
-    TRY(service_collect(service, look, builder));
+    CLEANUP(cleanup_builder) struct snapshot_builder *builder = NULL;
+    TRY(service_collect(service, look, &builder));
     struct snapshot_program *program = snapshot_builder_program(builder);
     TRY(service_count_threads(service, program));
     if (target_kind(service->target) == TARGET_KIND_LIVE) {
@@ -262,7 +275,7 @@ struct error *service_snapshot(struct service *service, const struct service_loo
 }
 
 /* True when a stack is missing that could have been read. */
-bool service_is_partial(const struct snapshot *snapshot)
+bool service_is_partial(const struct snapshot *snapshot, const struct service_look *look)
 {
     size_t count;
     const struct snapshot_goroutine *goroutines = snapshot_goroutines(snapshot, &count);
@@ -270,8 +283,8 @@ bool service_is_partial(const struct snapshot *snapshot)
         bool runs = goroutines[i].status == GOROUTINE_STATUS_RUNNING ||
                     goroutines[i].status == GOROUTINE_STATUS_COPYSTACK ||
                     (goroutines[i].flags & GOROUTINE_MOVED) != 0;
-        bool unread = (goroutines[i].flags & GOROUTINE_STACK_UNKNOWN) != 0 && !runs;
-        if (unread || (goroutines[i].flags & GOROUTINE_STACK_CUT) != 0) {
+        bool unread = (goroutines[i].flags & GOROUTINE_STACK_UNKNOWN) != 0;
+        if ((unread && (look->stop || !runs)) || (goroutines[i].flags & GOROUTINE_STACK_CUT) != 0) {
             return true;
         }
     }

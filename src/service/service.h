@@ -26,19 +26,20 @@ void service_close(struct service *service);
 struct service_look {
     bool objects, labels, arguments;
     bool stop;            /* a brief stop, to add running goroutines' stacks */
-    uint64_t max_stop_ns; /* bound of that stop, 0 none */
+    uint64_t max_stop_ns; /* the stop is given up after this time, 0 never */
     void (*progress)(void *context, uint64_t done, uint64_t total);
     void *progress_context;
 };
 
-/* Takes a snapshot. When the target could not be stopped within max_stop_ns the snapshot is taken
- * without a stop and says so in a note. Threads may share SERVICE: requests wait for each other. */
+/* Takes a snapshot. When the target cannot be stopped and read within max_stop_ns it is let go, and
+ * the snapshot is taken without a stop and says so in a note. Threads may share SERVICE: requests
+ * wait for each other. */
 NODISCARD struct error *service_snapshot(struct service *service, const struct service_look *look,
                                          struct snapshot **ret);
 
-/* True when SNAPSHOT lacks what a look of its kind should hold: goroutines whose stacks could not
- * be read, or not to the end, though they were not running. */
-bool service_is_partial(const struct snapshot *snapshot);
+/* True when SNAPSHOT lacks what LOOK should have found: goroutines whose stacks could not be read,
+ * or not to the end; running ones count only when LOOK wanted a stop. */
+bool service_is_partial(const struct snapshot *snapshot, const struct service_look *look);
 
 /* Every Go process of the machine that can be told to be one, by pid, without this process. With
  * COUNTS each is opened to count its goroutines, for at most 2 seconds; without, goroutines stay
