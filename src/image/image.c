@@ -87,7 +87,7 @@ static struct error *image_try_version(struct image *image, uint64_t address, co
 {
     int minor = layout_parse_minor(version, strlen(version));
     TRY(image_diagnose_release(&image->memory, minor, version));
-    const struct layout *row = layout_find(minor, image_machine(image));
+    const struct layout *row = layout_find_version(version, strlen(version), image_machine(image));
     if (row == NULL) {
         return error_create(ERROR_UNSUPPORTED, "%s: no layout of Go 1.%d for its machine",
                             target_name(image->target), minor);
