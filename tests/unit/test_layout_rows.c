@@ -5,8 +5,7 @@
 enum { REASONS_EXPECTED_MIN = 27 };
 
 /* Fails the test with ROW's version and machine when it does not HOLD. */
-static void layout_rows_expect(const struct layout *row, bool holds, const char *group,
-                               const char *field)
+static void test_expect(const struct layout *row, bool holds, const char *group, const char *field)
 {
     if (!holds) {
         fail_msg("%s %s: %s.%s", row->provenance,
@@ -15,11 +14,11 @@ static void layout_rows_expect(const struct layout *row, bool holds, const char 
 }
 
 /* Checks one group of one row: VALUES are its size and the COUNT - 1 offsets behind it. */
-static void layout_rows_check_group(const struct layout *row, const char *group,
-                                    const int32_t *values, size_t count)
+static void test_check_group(const struct layout *row, const char *group, const int32_t *values,
+                             size_t count)
 {
     int32_t size = values[0];
-    layout_rows_expect(row, size == LAYOUT_ABSENT || size > 0, group, "size");
+    test_expect(row, size == LAYOUT_ABSENT || size > 0, group, "size");
     size_t present = 0;
     for (size_t i = 1; i < count; i++) {
         char number[32];
@@ -28,12 +27,12 @@ static void layout_rows_check_group(const struct layout *row, const char *group,
             continue;
         }
         present++;
-        layout_rows_expect(row, values[i] >= 0 && values[i] < size, group, number);
+        test_expect(row, values[i] >= 0 && values[i] < size, group, number);
         for (size_t j = 1; j < i; j++) { /* a forgotten initialiser is a second field at 0 */
-            layout_rows_expect(row, values[i] != values[j], group, number);
+            test_expect(row, values[i] != values[j], group, number);
         }
     }
-    layout_rows_expect(row, (present > 0) == (size != LAYOUT_ABSENT), group, "presence");
+    test_expect(row, (present > 0) == (size != LAYOUT_ABSENT), group, "presence");
 }
 
 /* Offsets lie within their type, no two fields of a type at one place, and a type that a release
@@ -44,8 +43,7 @@ static void test_groups(void **state)
     const struct layout *row;
     for (size_t i = 0; (row = layout_at(i)) != NULL; i++) {
 #define LAYOUT_GROUP(name, type)                                                                   \
-    layout_rows_check_group(row, #name, (const int32_t *)&row->name,                               \
-                            sizeof row->name / sizeof(int32_t));
+    test_check_group(row, #name, (const int32_t *)&row->name, sizeof row->name / sizeof(int32_t));
 #define LAYOUT_FIELD(name, path)
 #define LAYOUT_END(name)
 #include "layout/fields.def"
@@ -80,14 +78,13 @@ static void test_each_field_somewhere(void **state)
     {                                                                                              \
         const char *in = #group;                                                                   \
         const __typeof__(seen.group) *of = &seen.group;
-#define LAYOUT_FIELD(name, path) layout_rows_expect(layout_at(0), of->name == 1, in, #name);
+#define LAYOUT_FIELD(name, path) test_expect(layout_at(0), of->name == 1, in, #name);
 #define LAYOUT_END(group) }
 #include "layout/fields.def"
 #undef LAYOUT_GROUP
 #undef LAYOUT_FIELD
 #undef LAYOUT_END
-#define LAYOUT_CONSTANT(name, source)                                                              \
-    layout_rows_expect(layout_at(0), seen.name == 1, "constant", #name);
+#define LAYOUT_CONSTANT(name, source) test_expect(layout_at(0), seen.name == 1, "constant", #name);
 #include "layout/constants.def"
 #undef LAYOUT_CONSTANT
 }
@@ -99,8 +96,7 @@ static void test_required(void **state)
     const struct layout *row;
     for (size_t i = 0; (row = layout_at(i)) != NULL; i++) {
 #define REQUIRE(group, field)                                                                      \
-    layout_rows_expect(row, row->group.field != LAYOUT_ABSENT && row->group.field % 8 == 0,        \
-                       #group, #field)
+    test_expect(row, row->group.field != LAYOUT_ABSENT && row->group.field % 8 == 0, #group, #field)
         REQUIRE(g, stack_lo);
         REQUIRE(g, stack_hi);
         REQUIRE(g, m);
@@ -131,12 +127,11 @@ static void test_required(void **state)
         REQUIRE(poll_desc, rg);
         REQUIRE(type, gcdata);
 #undef REQUIRE
-        layout_rows_expect(row, row->g.atomicstatus % 4 == 0, "g", "atomicstatus");
-        layout_rows_expect(row, row->func_id_wrapper > 0, "constant", "func_id_wrapper");
-        layout_rows_expect(row, row->special_kind_finalizer > 0, "constant",
-                           "special_kind_finalizer");
-        layout_rows_expect(row, row->sema_root_stride == 64 || row->sema_root_stride == 128,
-                           "constant", "sema_root_stride");
+        test_expect(row, row->g.atomicstatus % 4 == 0, "g", "atomicstatus");
+        test_expect(row, row->func_id_wrapper > 0, "constant", "func_id_wrapper");
+        test_expect(row, row->special_kind_finalizer > 0, "constant", "special_kind_finalizer");
+        test_expect(row, row->sema_root_stride == 64 || row->sema_root_stride == 128, "constant",
+                    "sema_root_stride");
     }
 }
 
@@ -155,15 +150,15 @@ static void test_special_kinds(void **state)
         };
         int32_t highest = 0; /* the runtime numbers them from 1 on, in this order */
         for (size_t j = 0; j < sizeof kinds / sizeof kinds[0]; j++) {
-            layout_rows_expect(row, kinds[j] == LAYOUT_ABSENT || kinds[j] == highest + 1, "special",
-                               "kind");
+            test_expect(row, kinds[j] == LAYOUT_ABSENT || kinds[j] == highest + 1, "special",
+                        "kind");
             highest = kinds[j] == LAYOUT_ABSENT ? highest : kinds[j];
         }
     }
 }
 
 /* How many of ROW's numbers mean REASON. */
-static size_t layout_rows_count_reason(const struct layout *row, enum wait_reason reason)
+static size_t test_count_reason(const struct layout *row, enum wait_reason reason)
 {
     size_t count = 0;
     for (uint32_t i = 0; i < row->wait_reason_count; i++) {
@@ -185,32 +180,28 @@ static void test_wait_reasons(void **state)
         WAIT_REASON_GC_ASSIST_MARKING};
     const struct layout *row;
     for (size_t i = 0; (row = layout_at(i)) != NULL; i++) {
-        layout_rows_expect(row, row->wait_reason_count >= REASONS_EXPECTED_MIN, "wait reasons",
-                           "count");
-        layout_rows_expect(row, row->wait_reasons[0] == WAIT_REASON_NONE, "wait reasons", "0");
+        test_expect(row, row->wait_reason_count >= REASONS_EXPECTED_MIN, "wait reasons", "count");
+        test_expect(row, row->wait_reasons[0] == WAIT_REASON_NONE, "wait reasons", "0");
         for (size_t j = 0; j < sizeof always / sizeof always[0]; j++) {
-            layout_rows_expect(row, layout_rows_count_reason(row, always[j]) == 1, "wait reasons",
-                               wait_reason_text(always[j]));
+            test_expect(row, test_count_reason(row, always[j]) == 1, "wait reasons",
+                        wait_reason_text(always[j]));
         }
         for (int reason = 0; reason < WAIT_REASON_COUNT; reason++) {
-            layout_rows_expect(row, layout_rows_count_reason(row, (enum wait_reason)reason) <= 1,
-                               "wait reasons", wait_reason_text((enum wait_reason)reason));
+            test_expect(row, test_count_reason(row, (enum wait_reason)reason) <= 1, "wait reasons",
+                        wait_reason_text((enum wait_reason)reason));
         }
         for (uint32_t j = 0; j < row->wait_reason_count; j++) {
-            layout_rows_expect(row, row->wait_reasons[j] < WAIT_REASON_COUNT, "wait reasons",
-                               "range");
+            test_expect(row, row->wait_reasons[j] < WAIT_REASON_COUNT, "wait reasons", "range");
         }
-        layout_rows_expect(row,
-                           (layout_rows_count_reason(row, WAIT_REASON_SYNC_MUTEX_LOCK) == 1) ==
-                               (row->minor >= 20),
-                           "wait reasons", "sync.Mutex.Lock");
-        layout_rows_expect(row,
-                           (layout_rows_count_reason(row, WAIT_REASON_SYNC_WAITGROUP_WAIT) == 1) ==
-                               (row->minor >= 24),
-                           "wait reasons", "sync.WaitGroup.Wait");
-        layout_rows_expect(
-            row, (layout_rows_count_reason(row, WAIT_REASON_COROUTINE) == 1) == (row->minor >= 22),
-            "wait reasons", "coroutine");
+        test_expect(
+            row, (test_count_reason(row, WAIT_REASON_SYNC_MUTEX_LOCK) == 1) == (row->minor >= 20),
+            "wait reasons", "sync.Mutex.Lock");
+        test_expect(row,
+                    (test_count_reason(row, WAIT_REASON_SYNC_WAITGROUP_WAIT) == 1) ==
+                        (row->minor >= 24),
+                    "wait reasons", "sync.WaitGroup.Wait");
+        test_expect(row, (test_count_reason(row, WAIT_REASON_COROUTINE) == 1) == (row->minor >= 22),
+                    "wait reasons", "coroutine");
     }
 }
 
@@ -250,7 +241,7 @@ static void test_find(void **state)
 }
 
 /* The row that holds for VERSION on amd64. */
-static const struct layout *layout_rows_find_version(const char *version)
+static const struct layout *test_find_version(const char *version)
 {
     return layout_find_version(version, strlen(version), LAYOUT_MACHINE_AMD64);
 }
@@ -273,7 +264,7 @@ static void test_find_version(void **state)
         {"go1.23.99999", 23, 0}, {"devel go1.24-0ee7a4b Mon Jan 6 09:00:00 2025 +0000", 24, 0},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-        const struct layout *row = layout_rows_find_version(cases[i].version);
+        const struct layout *row = test_find_version(cases[i].version);
         assert_non_null(row);
         assert_int_equal(row->minor, cases[i].minor);
         assert_int_equal(row->patch, cases[i].patch);
@@ -281,7 +272,7 @@ static void test_find_version(void **state)
     static const char *const none[] = {"",       "go",     "go1.",      "go1.17.13",
                                        "go1.28", "go2.20", "devel +abc"};
     for (size_t i = 0; i < sizeof none / sizeof none[0]; i++) {
-        assert_null(layout_rows_find_version(none[i]));
+        assert_null(test_find_version(none[i]));
     }
     char *unended = support_guarded("go1.24.13", 9); /* the size is believed, not an end */
     assert_int_equal(layout_find_version(unended, 9, LAYOUT_MACHINE_ARM64)->patch, 6);
@@ -300,12 +291,12 @@ static void test_known_differences(void **state)
     assert_int_equal(layout_find(20, LAYOUT_MACHINE_AMD64)->g.parent_goid, LAYOUT_ABSENT);
     assert_int_equal(layout_find(22, LAYOUT_MACHINE_AMD64)->mheap.arenas, 66008);
     assert_int_equal(layout_find(22, LAYOUT_MACHINE_ARM64)->mheap.arenas, 66072);
-    assert_int_equal(layout_rows_find_version("go1.23.5")->m.alllink, 328);
-    assert_int_equal(layout_rows_find_version("go1.23.12")->m.alllink, 352);
-    assert_int_equal(layout_rows_find_version("go1.23.0")->poll_desc.rd, 152);
-    assert_int_equal(layout_rows_find_version("go1.23.5")->poll_desc.rd, 160);
-    assert_int_equal(layout_rows_find_version("go1.23.3")->wait_reason_count, 37);
-    assert_int_equal(layout_rows_find_version("go1.23.5")->wait_reason_count, 38);
+    assert_int_equal(test_find_version("go1.23.5")->m.alllink, 328);
+    assert_int_equal(test_find_version("go1.23.12")->m.alllink, 352);
+    assert_int_equal(test_find_version("go1.23.0")->poll_desc.rd, 152);
+    assert_int_equal(test_find_version("go1.23.5")->poll_desc.rd, 160);
+    assert_int_equal(test_find_version("go1.23.3")->wait_reason_count, 37);
+    assert_int_equal(test_find_version("go1.23.5")->wait_reason_count, 38);
 }
 
 int main(void)
