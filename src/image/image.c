@@ -232,6 +232,10 @@ struct error *image_create(struct target *target, struct image **ret)
     }
     image->target = target;
     struct error *error = image_init(image);
+    if (image->memory.exhausted) {
+        error_destroy(error);
+        error = error_no_memory();
+    }
     if (error != NULL) {
         image_destroy(image);
         return error;

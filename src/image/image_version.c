@@ -37,8 +37,20 @@ struct image_version {
         struct image_bytes bytes;
     } regions[IMAGE_VERSION_REGIONS];
     size_t region_next;
-    struct error *error;
+    struct error *error; /* the first that is about us or the target, not about its bytes */
 };
+
+/* Takes ERROR: bytes that cannot be read or make no sense only show that they are not what is
+ * looked for, any other failure ends the search. */
+static void image_version_note(struct image_version *search, struct error *error)
+{
+    if (error != NULL && search->error == NULL &&
+        (error_code(error) == ERROR_OUT_OF_MEMORY || error_code(error) == ERROR_GONE)) {
+        search->error = error;
+        return;
+    }
+    error_destroy(error);
+}
 
 /* SIZE bytes of text at ADDRESS in memory that is not written, or NULL. Whole regions are loaded,
  * as strings lie together. */
@@ -60,8 +72,8 @@ static const char *image_version_text(struct image_version *search, uint64_t add
     size_t slot = search->region_next++ % IMAGE_VERSION_REGIONS;
     struct error *error = memory_load_rest(search->memory, region->start, MEMORY_TRUST_CONSTANT,
                                            &search->regions[slot].bytes);
-    if (error != NULL) { /* a region that cannot be read holds no version */
-        error_destroy(error);
+    if (error != NULL) {
+        image_version_note(search, error);
         search->regions[slot].bytes = (struct image_bytes){(const uint8_t *)"", 0};
     }
     search->regions[slot].start = region->start;
@@ -101,7 +113,7 @@ static bool image_version_visit(void *context, uint64_t address, const uint8_t *
     struct image_version *search = context;
     size_t start = (size_t)(-address % sizeof(uint64_t));
     for (size_t i = start; i + 16 <= size; i += sizeof(uint64_t)) {
-        if (search->count == IMAGE_VERSION_CANDIDATES_MAX) {
+        if (search->count == IMAGE_VERSION_CANDIDATES_MAX || search->error != NULL) {
             return true;
         }
         image_version_take(search, address + i, bytes + i);
@@ -173,7 +185,7 @@ image_version_scan_arm64(const struct image_version *search, const uint8_t *code
 
 /* The candidate that runtime.schedinit of TABLES refers to, or NULL. */
 static const struct image_version_candidate *
-image_version_referenced(const struct image_version *search, const struct module_tables *tables,
+image_version_referenced(struct image_version *search, const struct module_tables *tables,
                          const struct layout *layout)
 {
     uint8_t code[IMAGE_VERSION_CODE_MAX];
@@ -195,13 +207,13 @@ image_version_referenced(const struct image_version *search, const struct module
         }
     }
     image_destroy(image);
-    error_destroy(error); /* no reference is an answer, too */
+    image_version_note(search, error);
     return hit;
 }
 
 /* A row to read the function table with: names and entries lie at equal places in all rows, the
  * rest is not looked at. NULL when no candidate has a row that the moduledata fits. */
-static const struct layout *image_version_row(const struct image_version *search, uint64_t address)
+static const struct layout *image_version_row(struct image_version *search, uint64_t address)
 {
     enum layout_machine machine = target_machine(search->memory->target) == TARGET_MACHINE_ARM64
                                       ? LAYOUT_MACHINE_ARM64
@@ -213,7 +225,7 @@ static const struct layout *image_version_row(const struct image_version *search
             if (error == NULL) {
                 return row;
             }
-            error_destroy(error);
+            image_version_note(search, error);
         }
     }
     return NULL;
@@ -231,7 +243,7 @@ static const struct image_version_candidate *image_version_choose(struct image_v
         if (error == NULL) {
             hit = image_version_referenced(search, &module->tables, row);
         }
-        error_destroy(error);
+        image_version_note(search, error);
         module_destroy(module);
     }
     for (size_t i = 1; hit == NULL && i < search->count; i++) {
@@ -256,7 +268,7 @@ static struct error *image_version_search(struct image_version *search, uint64_t
         TRY(memory_walk(search->memory, start, start + (size < extent ? size : extent), 16,
                         image_version_visit, search));
     }
-    return NULL;
+    return search->error;
 }
 
 /* Search, then choice. */
@@ -271,6 +283,7 @@ struct error *image_version_find(struct memory *memory, uint64_t address, uint32
     search->magic = magic;
     TRY(image_version_search(search, address));
     const struct image_version_candidate *choice = image_version_choose(search, address);
+    TRY(search->error);
     if (choice == NULL) {
         return error_create(ERROR_UNSUPPORTED,
                             "a Go program without build info that does not tell its Go version");

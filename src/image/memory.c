@@ -81,7 +81,7 @@ void memory_deinit(struct memory *memory)
 }
 
 /* Maps the file open at DESCRIPTOR and reads its headers. */
-static void memory_map_file(struct memory_file *file, int descriptor)
+static void memory_map_file(struct memory *memory, struct memory_file *file, int descriptor)
 {
     struct stat status;
     if (fstat(descriptor, &status) != 0 || !S_ISREG(status.st_mode) || status.st_size <= 0) {
@@ -97,13 +97,15 @@ static void memory_map_file(struct memory_file *file, int descriptor)
         file->state = MEMORY_FILE_ELF;
         return;
     }
+    memory->exhausted |= error_code(error) == ERROR_OUT_OF_MEMORY;
     error_destroy(error);
     munmap(bytes, size);
     file->elf = (struct elf_file){0};
     file->state = MEMORY_FILE_OTHER;
 }
 
-/* A file that cannot be opened is no failure: its memory is read instead. */
+/* A file that cannot be opened is no failure: its memory is read instead. Only the want of memory
+ * of our own is noted, as it would change the result. */
 bool memory_open_file(struct memory *memory, size_t index)
 {
     struct memory_file *file = &memory->files.items[index];
@@ -123,10 +125,11 @@ bool memory_open_file(struct memory *memory, size_t index)
     CLEANUP_CLOSE int descriptor = -1;
     struct error *error = target_open_file(memory->target, mapping, &descriptor);
     if (error != NULL) {
+        memory->exhausted |= error_code(error) == ERROR_OUT_OF_MEMORY;
         error_destroy(error);
         return false;
     }
-    memory_map_file(file, descriptor);
+    memory_map_file(memory, file, descriptor);
     return file->state == MEMORY_FILE_ELF;
 }
 

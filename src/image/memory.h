@@ -44,6 +44,7 @@ struct memory {
     VECTOR(struct memory_region) regions;
     VECTOR(struct memory_file) files;
     VECTOR(void *) blocks; /* what memory_load read */
+    bool exhausted;        /* our own memory ran out while a file was opened */
 };
 
 /* Which bytes of the file may stand for those of the memory. */

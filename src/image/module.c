@@ -22,6 +22,9 @@ enum {
     MODULE_SIZE_MAX = 4096       /* of a moduledata; a row beyond it is broken */
 };
 
+/* The end of a module is soon behind its last section. */
+#define MODULE_END_MAX ((uint64_t)1 << 30)
+
 /* Word INDEX of moduledata BYTES. */
 static uint64_t module_word(const uint8_t *bytes, size_t index)
 {
@@ -150,7 +153,8 @@ static struct error *module_check_fields(const struct memory *memory, const uint
     uint64_t rodata = bytes_u64(bytes + layout->moduledata.rodata);
     uint64_t gofunc = bytes_u64(bytes + layout->moduledata.gofunc);
     uint64_t next = bytes_u64(bytes + layout->moduledata.next);
-    if (end < module_word(bytes, MODULE_WORDS - 1)) {
+    uint64_t last = module_word(bytes, MODULE_WORDS - 1); /* enoptrbss */
+    if (end < last || end - last > MODULE_END_MAX) {
         return module_refuse(layout, "end", end);
     }
     if (types > etypes || !memory_holds(memory, types, etypes - types)) {
