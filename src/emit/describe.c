@@ -14,18 +14,25 @@ static void describe_decimal(struct string_builder *builder, int64_t ns, int64_t
     int64_t whole = ns / unit;
     int64_t tenth = ns % unit / (unit / 10);
     if (whole < 100 && tenth != 0) {
-        string_builder_format(builder, "%lld.%lld%s", (long long)whole, (long long)tenth, name);
+        string_builder_add_u64(builder, (uint64_t)whole);
+        string_builder_add_char(builder, '.');
+        string_builder_add_char(builder, (char)('0' + tenth));
     } else {
-        string_builder_format(builder, "%lld%s", (long long)whole, name);
+        string_builder_add_u64(builder, (uint64_t)whole);
     }
+    string_builder_add(builder, name);
 }
 
 /* Appends NS in two units. */
 static void describe_two(struct string_builder *builder, int64_t ns, int64_t unit, const char *name,
                          int64_t minor, const char *minor_name)
 {
-    string_builder_format(builder, "%lld%s%02lld%s", (long long)(ns / unit), name,
-                          (long long)(ns % unit / minor), minor_name);
+    uint64_t rest = (uint64_t)(ns % unit / minor);
+    string_builder_add_u64(builder, (uint64_t)(ns / unit));
+    string_builder_add(builder, name);
+    string_builder_add(builder, rest < 10 ? "0" : "");
+    string_builder_add_u64(builder, rest);
+    string_builder_add(builder, minor_name);
 }
 
 /* Appends a duration. */
@@ -65,12 +72,24 @@ void describe_string(struct string_builder *builder, const struct snapshot *snap
                                snapshot_string_size(snapshot, id));
 }
 
+/* Appends a signed number. */
+static void describe_number(struct string_builder *builder, int64_t number)
+{
+    if (number < 0) {
+        string_builder_add_char(builder, '-');
+    }
+    string_builder_add_u64(builder, number < 0 ? 0 - (uint64_t)number : (uint64_t)number);
+}
+
 /* Appends SEPARATOR and "3 senders"; "1 sender". */
 static void describe_many(struct string_builder *builder, const char *separator, uint64_t count,
                           const char *noun)
 {
-    string_builder_format(builder, "%s%llu %s%s", separator, (unsigned long long)count, noun,
-                          count == 1 ? "" : "s");
+    string_builder_add(builder, separator);
+    string_builder_add_u64(builder, count);
+    string_builder_add_char(builder, ' ');
+    string_builder_add(builder, noun);
+    string_builder_add(builder, count == 1 ? "" : "s");
 }
 
 /* As describe_many for a number that may be unknown. */
@@ -113,7 +132,8 @@ static struct error *describe_channel(struct string_builder *builder, struct sna
         if (object->channel.capacity > 0 && object->channel.length != SNAPSHOT_UNKNOWN) {
             string_builder_format(builder, "len %lld, ", (long long)object->channel.length);
         }
-        string_builder_format(builder, "cap %lld", (long long)object->channel.capacity);
+        string_builder_add(builder, "cap ");
+        describe_number(builder, object->channel.capacity);
     }
     if (object->channel.closed == 1) {
         string_builder_add(builder, ", closed");

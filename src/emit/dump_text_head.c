@@ -95,10 +95,12 @@ static void dump_text_add_flags(struct string_builder *builder,
 static void dump_text_write_title(struct dump_text *text, const struct dump_text_record *record)
 {
     if (record->count == 1) {
-        string_builder_format(&text->scratch,
-                              "goroutine %llu: ", (unsigned long long)record->first->id);
+        string_builder_add(&text->scratch, "goroutine ");
+        string_builder_add_u64(&text->scratch, record->first->id);
+        string_builder_add(&text->scratch, ": ");
     } else {
-        string_builder_format(&text->scratch, "%zu goroutines: ", record->count);
+        string_builder_add_u64(&text->scratch, record->count);
+        string_builder_add(&text->scratch, " goroutines: ");
     }
     dump_text_add_state(&text->scratch, record->first);
     dump_text_add_age(&text->scratch, record);

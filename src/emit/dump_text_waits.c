@@ -7,7 +7,8 @@ static void dump_text_verb(struct dump_text *text, const struct wait_summary_ite
 {
     const char *verb = describe_verb(item->kind, item->direction);
     if (first) {
-        string_builder_format(&text->scratch, "  %s", verb);
+        string_builder_add(&text->scratch, "  ");
+        string_builder_add(&text->scratch, verb);
         return;
     }
     static const char waits[] = "waits ";

@@ -1,6 +1,5 @@
 #include "emit/stack_text.h"
 #include "emit/emit_width.h"
-#include <stdio.h>
 #include <stdlib.h>
 
 enum { STACK_TEXT_COLUMN_MAX = 64, STACK_TEXT_GAP = 2 };
@@ -162,19 +161,20 @@ static void stack_text_write_creator(struct stack_text *text,
         }
         return;
     }
-    char where[48] = "";
-    if (creator->several) {
-        snprintf(where, sizeof where, " in several goroutines");
-    } else if (creator->parent != 0) {
-        snprintf(where, sizeof where, " in goroutine %llu", (unsigned long long)creator->parent);
-    }
     const struct stack_text_frame *frame = stack_text_frame(text, creator->frame);
+    string_builder_clear(&text->scratch);
+    if (creator->several) {
+        string_builder_add(&text->scratch, " in several goroutines");
+    } else if (creator->parent != 0) {
+        string_builder_add(&text->scratch, " in goroutine ");
+        string_builder_add_u64(&text->scratch, creator->parent);
+    }
+    size_t where = text->scratch.size;
     emit_sink_add_spaces(text->sink, indent);
     emit_sink_add(text->sink, "created by ");
     emit_sink_add_bytes(text->sink, frame->function, frame->function_size);
-    emit_sink_add(text->sink, where);
-    stack_text_line(text, frame, strlen("created by ") + frame->function_width + strlen(where),
-                    width);
+    emit_sink_add_builder(text->sink, &text->scratch);
+    stack_text_line(text, frame, strlen("created by ") + frame->function_width + where, width);
     emit_sink_add(text->sink, "\n");
 }
 

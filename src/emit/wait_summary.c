@@ -96,6 +96,26 @@ static void wait_summarizer_begin(struct wait_summarizer *summarizer)
     }
 }
 
+/* Members of a large group lie far apart: asks for what will be needed, in three steps ahead. */
+static void wait_summarizer_prefetch(const struct wait_summarizer *summarizer,
+                                     const struct snapshot_goroutine *goroutines,
+                                     const uint32_t *members, size_t left)
+{
+    enum { GOROUTINES = 24, WAITS = 16, OBJECTS = 8 };
+    size_t count;
+    if (left <= GOROUTINES) {
+        return;
+    }
+    __builtin_prefetch(&goroutines[members[GOROUTINES]].first_wait);
+    __builtin_prefetch(snapshot_waits(summarizer->snapshot, &goroutines[members[WAITS]], &count));
+    const struct snapshot_wait *waits =
+        snapshot_waits(summarizer->snapshot, &goroutines[members[OBJECTS]], &count);
+    if (count > 0) {
+        __builtin_prefetch(&summarizer->seen[waits->object]);
+        __builtin_prefetch(snapshot_object(summarizer->snapshot, waits->object));
+    }
+}
+
 /* Sums waits up. */
 void wait_summarizer_sum(struct wait_summarizer *summarizer, const uint32_t *members, size_t count,
                          struct wait_summary *ret)
@@ -106,6 +126,7 @@ void wait_summarizer_sum(struct wait_summarizer *summarizer, const uint32_t *mem
     const struct snapshot_goroutine *goroutines = snapshot_goroutines(summarizer->snapshot, &all);
     for (size_t i = 0; i < count; i++) {
         size_t wait_count;
+        wait_summarizer_prefetch(summarizer, goroutines, members + i, count - i);
         const struct snapshot_wait *waits =
             snapshot_waits(summarizer->snapshot, &goroutines[members[i]], &wait_count);
         ret->without += wait_count == 0;
