@@ -60,9 +60,10 @@ const struct command command_ps = {
         "Go programs are told by what is in their executables. Of other users' processes, when "
         "that is not permitted, the file that starts their command line is looked at. A process "
         "that does not answer within two seconds is listed without goroutines.\n\n"
-        "With --json an array of objects with the keys pid, user, age_ns, go, module, version, "
-        "revision, modified, threads, goroutines, system, reach and more; docs/json.md describes "
-        "them. The table is for people, its form may change.",
+        "With --json it is an array of objects with the keys pid, user, age_ns, command, "
+        "executable, go, path, module, version, revision, modified, threads, goroutines, "
+        "system_goroutines, reachable and reason; what is not known is null. docs/json.md "
+        "describes them. The table is for people, its form may change.",
     .options = (option_group_source *const[]){command_ps_group, option_group_output,
                                               option_group_common, NULL},
     .examples =

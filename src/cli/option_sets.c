@@ -73,10 +73,10 @@ static struct option option_sets_terms[OPTION_SETS_FILTER_MAX];
 static const struct option *option_sets_term_list[OPTION_SETS_FILTER_MAX + 1];
 static enum filter_kind option_sets_term_kinds[OPTION_SETS_FILTER_MAX];
 
-/* True for terms that a command's own options express. */
+/* True for the term that holds unless a command is told otherwise. */
 static bool option_sets_leaves_out(enum filter_kind kind)
 {
-    return kind == FILTER_USER_ONLY || kind == FILTER_SYSTEM_ONLY;
+    return kind == FILTER_USER_ONLY;
 }
 
 /* Makes the options of the filter terms. */

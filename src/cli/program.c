@@ -100,10 +100,8 @@ static void program_prepare(struct invocation *invocation)
                   : verbose == 1 ? LOG_LEVEL_INFO
                                  : LOG_LEVEL_DEBUG,
                   program_log, &invocation->terminal);
-    if (invocation->command->targets) {
-        /* what we read of others must not reach a core file of ours or a debugger of our user's */
-        (void)prctl(PR_SET_DUMPABLE, 0);
-    }
+    /* what we read of others must not reach a core file of ours or a debugger of our user's */
+    (void)prctl(PR_SET_DUMPABLE, 0);
 }
 
 /* Parses WORDS (behind the command's name) and runs COMMAND. */

@@ -221,7 +221,7 @@ def test_ps_lists_what_is_not_permitted(public_unpark, parked):
     rows = [row for row in json.loads(done.stdout) if row["pid"] == parked.pid]
     # its executable is readable only if its folder is; when it is listed, the reason stands there
     for row in rows:
-        assert row["goroutines"] is None and row["reach"] != "ok"
+        assert row["goroutines"] is None and row["reachable"] is False
 
 
 # ---- ps ----
@@ -232,7 +232,7 @@ def test_ps_json(unpark, parked):
     assert isinstance(rows, list)
     row = next(row for row in rows if row["pid"] == parked.pid)
     assert row["go"].startswith("go1.") and row["module"] == "example.com/unpark/fixtures"
-    assert row["goroutines"] > 40 and row["threads"] > 1 and row["reach"] == "ok"
+    assert row["goroutines"] > 40 and row["threads"] > 1 and row["reachable"] is True
     assert row["age_ns"] > 0
     assert all(isinstance(row["pid"], int) for row in rows)
     assert [row["pid"] for row in rows] == sorted(row["pid"] for row in rows)
