@@ -43,6 +43,7 @@ static void look_deinit(struct look *look)
     free(look->list);
     error_destroy(look->error);
     symbols_deinit(&look->symbols);
+    goruntime_look_state_deinit(&look->state);
     block_cache_destroy(look->state.cache);
     hash_map_deinit(&look->bubbles);
     vector_deinit(&look->parked);
@@ -180,6 +181,7 @@ static struct error *look_read(struct look *look)
     look->parked_max = look->count / 4 > LOOK_PARKED_MIN ? look->count / 4 : LOOK_PARKED_MIN;
     TRY(look_run(look, workers));
     TRY(look_publish_waits(look));
+    TRY(wait_resolve_rest(&look->state));
     return look_note(look);
 }
 

@@ -102,10 +102,8 @@ static struct error *look_publish_labels(struct look *look, const struct gorouti
 static struct error *look_publish_park(struct look *look, const struct goroutine_record *record,
                                        size_t index)
 {
-    if (!look->wanted->objects ||
-        (record->status != GOROUTINE_STATUS_WAITING && record->status != GOROUTINE_STATUS_LEAKED &&
-         record->status != GOROUTINE_STATUS_SYSCALL)) {
-        return NULL;
+    if (!look->wanted->objects) {
+        return NULL; /* running ones are kept too: they may be the other side of a coroutine */
     }
     struct goruntime_parked parked = {.index = index,
                                       .g = record->g,

@@ -7,26 +7,31 @@
 
 CLEANUP_DEFINE(goruntime, struct goruntime, goruntime_destroy)
 
-/* Checks the row of RUNTIME's release, then its neighbours, nearest first; *FIRST is how the
- * release's own row did. runtime->layout stays NULL when none passes. */
+/* Checks LAYOUT and takes it when it passes. */
+static struct error *runtime_try_row(struct goruntime *runtime, const struct layout *layout,
+                                     struct self_check *ret)
+{
+    TRY(self_check_row(runtime->target, runtime->image, layout, &runtime->globals, ret));
+    if (self_check_passed(ret)) {
+        runtime->layout = layout;
+    }
+    return NULL;
+}
+
+/* Checks the row of RUNTIME's release, then those of its neighbours, nearest first; *FIRST is how
+ * the release's own row did. runtime->layout stays NULL when none passes. */
 static struct error *runtime_choose_row(struct goruntime *runtime, struct self_check *first)
 {
     const struct layout *own = image_layout(runtime->image);
-    for (int step = 0; step <= 2 * (LAYOUT_MINOR_MAX - LAYOUT_MINOR_MIN); step++) {
-        int distance = (step + 1) / 2;
-        int minor = own->minor + (step % 2 == 1 ? distance : -distance);
-        const struct layout *layout = step == 0 ? own : layout_find(minor, own->machine);
-        if (layout == NULL) {
-            continue;
-        }
-        struct self_check check;
-        TRY(self_check_row(runtime->target, runtime->image, layout, &runtime->globals, &check));
-        if (step == 0) {
-            *first = check;
-        }
-        if (self_check_passed(&check)) {
-            runtime->layout = layout;
-            return NULL;
+    TRY(runtime_try_row(runtime, own, first));
+    for (int distance = 0; distance <= LAYOUT_MINOR_MAX - LAYOUT_MINOR_MIN; distance++) {
+        const struct layout *layout;
+        for (size_t i = 0; (layout = layout_at(i)) != NULL && runtime->layout == NULL; i++) {
+            struct self_check check;
+            if (layout != own && layout->machine == own->machine &&
+                abs(layout->minor - own->minor) == distance) {
+                TRY(runtime_try_row(runtime, layout, &check));
+            }
         }
     }
     return NULL;
