@@ -6,10 +6,10 @@
  * senders, and both queues are filled at once only by selects that do both. Invariants: a sudog
  * counts only when it names its g; a select has at most 65536 cases (as in Go); a queue is followed
  * for a bounded number of steps. */
+#include "goruntime/channel.h"
 #include "base/bytes.h"
 #include "base/cleanup.h"
 #include "base/hash_map.h"
-#include "goruntime/wait.h"
 #include "image/type.h"
 #include "target/gather.h"
 #include <string.h>

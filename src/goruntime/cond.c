@@ -5,9 +5,9 @@
  * g.waiting's elem is the notifyList; before, only the stack of the goroutine holds its address, or
  * that of the Cond. Invariants: a candidate counts for a waiter when its list holds the waiter's
  * sudog; lists are followed for a bounded number of steps, and once for all their waiters. */
+#include "goruntime/cond.h"
 #include "base/bytes.h"
 #include "base/cleanup.h"
-#include "goruntime/wait.h"
 
 enum {
     COND_STACK_WORDS = 256,

@@ -7,9 +7,9 @@
  * partner. A coroutine's goroutine parked in yield has gp = itself and may be resumed by anyone who
  * holds the coro: its creator is named as the partner when its stack leads to the coro. Invariant:
  * a word counts as the coro only when gp there is a goroutine that waits for a coroutine. */
+#include "goruntime/coroutine.h"
 #include "base/bytes.h"
 #include "base/cleanup.h"
-#include "goruntime/wait.h"
 #include <stdlib.h>
 #include <string.h>
 

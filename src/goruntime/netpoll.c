@@ -6,10 +6,10 @@
  * runtime_pollWait keep it. Invariant: a word counts as the pollDesc only when rg or wg there is
  * the g. Stacks of equal frames keep it at equal places, so where it was found before is looked at
  * first. */
+#include "goruntime/netpoll.h"
 #include "base/bytes.h"
 #include "base/cleanup.h"
 #include "base/hash_map.h"
-#include "goruntime/wait.h"
 #include "target/gather.h"
 #include "target/process.h"
 #include <string.h>

@@ -18,6 +18,7 @@ struct semaphore_classifier {
     struct hash_map known; /* (stack id, wait reason): a packed use */
 };
 
+/* Frees the memory. */
 void semaphore_classifier_deinit(struct semaphore_classifier *classifier);
 
 /* What parked goroutine INDEX waits for, from its wait reason and its frames. */
@@ -30,5 +31,10 @@ const char *semaphore_role_text(uint8_t role);
 
 /* Reads the runtime's semaphore table into the resolver's memory. */
 NODISCARD struct error *semaphore_table_read(struct wait_resolver *resolver);
+
+/* Mutexes, wait groups and raw semaphores: their address from g.waiting (1.26 on) or the semaphore
+ * table, what they are from the wait reason and the frames. */
+NODISCARD struct error *semaphore_resolve(struct wait_resolver *resolver, const uint32_t *indices,
+                                          size_t count);
 
 #endif

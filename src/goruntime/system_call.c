@@ -1,11 +1,11 @@
 /* System calls that goroutines are in: g.m, m.procid is the thread's id as the target sees it, and
  * the kernel says what the thread is doing. How many arguments a call takes is by its name (man 2).
  */
+#include "goruntime/system_call.h"
 #include "base/bytes.h"
 #include "base/cleanup.h"
 #include "base/hash_map.h"
 #include "base/string_builder.h"
-#include "goruntime/wait.h"
 #include "target/gather.h"
 #include "target/process.h"
 #include <stdlib.h>

@@ -1,7 +1,7 @@
 /* time.Sleep: g.timer is a runtime.timer; it goes off at its `when`, from Go 1.23 on at
  * g.sleepWhen. */
+#include "goruntime/timer.h"
 #include "base/bytes.h"
-#include "goruntime/wait.h"
 #include "target/gather.h"
 
 /* Hands over one sleeper; WHEN is 0 when unknown. */

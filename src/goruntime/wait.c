@@ -2,6 +2,13 @@
 #include "goruntime/wait.h"
 #include "base/bytes.h"
 #include "base/cleanup.h"
+#include "goruntime/channel.h"
+#include "goruntime/cond.h"
+#include "goruntime/coroutine.h"
+#include "goruntime/netpoll.h"
+#include "goruntime/semaphore.h"
+#include "goruntime/system_call.h"
+#include "goruntime/timer.h"
 #include <stdlib.h>
 
 /* Kinds of waits that are found out the same way. */

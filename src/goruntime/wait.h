@@ -84,36 +84,4 @@ struct wait_waiter *wait_waiters_find(struct wait_waiter *waiters, size_t count,
 NODISCARD struct error *wait_waiters_by_waiting(struct wait_resolver *resolver,
                                                 struct wait_waiter *waiters, size_t count);
 
-/* Channels and selects, from g.waiting. */
-NODISCARD struct error *channel_resolve(struct wait_resolver *resolver, const uint32_t *indices,
-                                        size_t count);
-
-/* Mutexes, wait groups and raw semaphores: their address from g.waiting (1.26 on) or the semaphore
- * table, what they are from the wait reason and the frames. */
-NODISCARD struct error *semaphore_resolve(struct wait_resolver *resolver, const uint32_t *indices,
-                                          size_t count);
-
-/* Condition variables, from g.waiting (1.26 on) or the stack. */
-NODISCARD struct error *cond_resolve(struct wait_resolver *resolver, const uint32_t *indices,
-                                     size_t count);
-
-/* Descriptors in the network poller, from the stack. */
-NODISCARD struct error *netpoll_resolve(struct wait_resolver *resolver, const uint32_t *indices,
-                                        size_t count);
-
-/* time.Sleep, from g.timer. */
-NODISCARD struct error *timer_resolve(struct wait_resolver *resolver, const uint32_t *indices,
-                                      size_t count);
-
-/* System calls, from g.m and the kernel. */
-NODISCARD struct error *system_call_resolve(struct wait_resolver *resolver, const uint32_t *indices,
-                                            size_t count);
-
-/* Keeps parked goroutine INDEX for coroutine_resolve_rest if it waits for a coroutine (WAITS) or
- * was made for one. */
-NODISCARD struct error *coroutine_keep(struct wait_resolver *resolver, uint32_t index, bool waits);
-
-/* The other sides of coroutines, from the stacks of both. */
-NODISCARD struct error *coroutine_resolve_rest(struct goruntime_look_state *state);
-
 #endif
