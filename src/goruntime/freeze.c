@@ -14,13 +14,12 @@ struct freeze {
     bool consistent;
 };
 
-/* Everything a view holds, as RUNTIME shows it now. */
+/* Everything a view holds of Go, as RUNTIME shows it now. */
 static struct error *freeze_survey_all(struct goruntime *runtime, struct freeze_survey *survey)
 {
     TRY(freeze_survey_tables(runtime, survey));
     TRY(freeze_survey_spans(runtime, survey));
-    TRY(freeze_survey_goroutines(runtime, survey));
-    return freeze_survey_foreign(runtime, survey);
+    return freeze_survey_goroutines(runtime, survey);
 }
 
 /* Copies: first what the survey found, then what is new since, then what only lists lead to. */
@@ -30,6 +29,9 @@ static struct error *freeze_copy(struct freeze *freeze, const struct freeze_surv
     struct freeze_survey again = {0};
     TRY(copy_fetch(freeze->copy, survey->ranges.items, survey->ranges.count, deadline));
     struct error *error = freeze_survey_all(&freeze->runtime, &again);
+    if (error == NULL) {
+        error = freeze_survey_foreign(&freeze->runtime, &again);
+    }
     if (error == NULL) {
         error = copy_fetch(freeze->copy, again.ranges.items, again.ranges.count, deadline);
     }

@@ -7,6 +7,7 @@
 #include "goruntime/goroutine_reader.h"
 #include "goruntime/heap_internal.h"
 #include "goruntime/roots.h"
+#include "goruntime/roots_foreign.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -224,17 +225,15 @@ struct error *freeze_survey_goroutines(struct goruntime *runtime, struct freeze_
 
 struct error *freeze_survey_foreign(struct goruntime *runtime, struct freeze_survey *survey)
 {
-    if (!roots_has_c(runtime->target)) {
-        return NULL;
-    }
+    CLEANUP_FREE struct copy_range *ranges = NULL;
+    size_t count = 0;
     struct heap heap = {.runtime = runtime};
     struct error *error = heap_read_spans(&heap);
-    size_t count;
-    const struct target_mapping *mappings = target_mappings(runtime->target, &count);
+    if (error == NULL) {
+        error = roots_foreign_ranges(runtime, heap.lowest, heap.highest, &ranges, &count);
+    }
     for (size_t i = 0; error == NULL && i < count; i++) {
-        if (roots_is_foreign(&heap, &mappings[i])) {
-            error = freeze_add(survey, mappings[i].start, mappings[i].end - mappings[i].start);
-        }
+        error = freeze_add(survey, ranges[i].address, ranges[i].size);
     }
     free(heap.spans);
     return error;

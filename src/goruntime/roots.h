@@ -11,12 +11,6 @@
 NODISCARD struct error *roots_globals(struct goruntime *runtime, const struct heap *heap,
                                       heap_visitor *visitor, void *context, bool *complete_ret);
 
-/* True when C code shares the process: a C library or a brk heap is mapped. */
-bool roots_has_c(struct target *target);
-
-/* True when C code may keep data in MAPPING: readable and writable, not within HEAP. */
-bool roots_is_foreign(const struct heap *heap, const struct target_mapping *mapping);
-
 /* Finalizers, cleanups, weak handles and pins (specials of every span), the finalizer and cleanup
  * queues. What an object with a finalizer points to is visited, not the object. Unknown kinds are
  * read conservatively. */

@@ -8,6 +8,7 @@
 #include "goruntime/heap_scan.h"
 #include "goruntime/internal.h"
 #include "goruntime/roots.h"
+#include "goruntime/roots_foreign.h"
 #include <stdlib.h>
 
 enum { ROOTS_PIECE = 64 << 10, ROOTS_MASK_MAX = 512 << 20 };
@@ -71,61 +72,6 @@ static struct error *roots_section(struct target *target, uint64_t start, uint64
 
 /* True when MAPPING can only hold C data: writable, readable, outside Go's heap and Go's own
  * sections. */
-bool roots_is_foreign(const struct heap *heap, const struct target_mapping *mapping)
-{
-    uint32_t need = TARGET_PERMISSION_READ | TARGET_PERMISSION_WRITE;
-    if ((mapping->permissions & need) != need || strncmp(mapping->path, "[vvar", 5) == 0) {
-        return false;
-    }
-    if (mapping->start >= heap->lowest && mapping->end <= heap->highest) {
-        return false;
-    }
-    return true;
-}
-
-bool roots_has_c(struct target *target)
-{
-    size_t count;
-    const struct target_mapping *mappings = target_mappings(target, &count);
-    for (size_t i = 0; i < count; i++) {
-        const char *path = mappings[i].path;
-        if (strcmp(path, "[heap]") == 0 || strstr(path, ".so") != NULL ||
-            strstr(path, "ld-musl") != NULL) {
-            return true;
-        }
-    }
-    return false;
-}
-
-/* The part of [start, end) of a foreign mapping that is not a section of a Go module: visits the
- * rest. */
-static void roots_foreign(struct goruntime *runtime, const struct heap *heap,
-                          const struct target_mapping *mapping, heap_visitor *visitor,
-                          void *context, bool *complete)
-{
-    uint64_t at = mapping->start;
-    uint64_t end = mapping->end;
-    while (at < end) {
-        uint64_t stop = end;
-        uint64_t next = end;
-        for (size_t i = 0; i < image_module_count(runtime->image); i++) {
-            const struct module_tables *tables = module_tables(image_module(runtime->image, i));
-            uint64_t from = tables->noptrdata;
-            uint64_t to = tables->enoptrbss;
-            if (from < stop && to > at) {
-                stop = from < at ? at : from;
-                next = to;
-            }
-        }
-        if (heap->lowest < stop && heap->highest > at) {
-            stop = heap->lowest < at ? at : heap->lowest;
-            next = heap->highest;
-        }
-        roots_range(runtime->target, (at + 7) & ~UINT64_C(7), stop & ~UINT64_C(7), NULL, 0, visitor,
-                    context, complete);
-        at = stop == end ? end : next > at ? next : end;
-    }
-}
 
 struct error *roots_globals(struct goruntime *runtime, const struct heap *heap,
                             heap_visitor *visitor, void *context, bool *complete_ret)
@@ -138,15 +84,12 @@ struct error *roots_globals(struct goruntime *runtime, const struct heap *heap,
         TRY(roots_section(runtime->target, tables->bss, tables->ebss, tables->gcbssmask,
                           tables->gcbssmask_bits, visitor, context, complete_ret));
     }
-    if (!roots_has_c(runtime->target)) {
-        return NULL;
-    }
-    size_t count;
-    const struct target_mapping *mappings = target_mappings(runtime->target, &count);
+    CLEANUP_FREE struct copy_range *foreign = NULL;
+    size_t count = 0;
+    TRY(roots_foreign_ranges(runtime, heap->lowest, heap->highest, &foreign, &count));
     for (size_t i = 0; i < count; i++) {
-        if (roots_is_foreign(heap, &mappings[i])) {
-            roots_foreign(runtime, heap, &mappings[i], visitor, context, complete_ret);
-        }
+        roots_range(runtime->target, foreign[i].address, foreign[i].address + foreign[i].size, NULL,
+                    0, visitor, context, complete_ret);
     }
     return NULL;
 }
