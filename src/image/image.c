@@ -113,8 +113,8 @@ static struct error *image_decide_version(struct image *image, const struct imag
     TRY(image_read_build_info(image, address, &has_build_info));
     if (has_build_info && image->build_info.go_version[0] != '\0') {
         stated = image_try_version(image, address, image->build_info.go_version);
-        if (stated == NULL) {
-            return NULL;
+        if (stated == NULL || error_code(stated) != ERROR_UNSUPPORTED) {
+            return stated;
         }
     }
     CLEANUP_FREE char *version = NULL;
@@ -122,9 +122,8 @@ static struct error *image_decide_version(struct image *image, const struct imag
     if (error == NULL) {
         error = image_try_version(image, address, version);
     }
-    if (stated != NULL &&
-        error != NULL) { /* both failed: what the file states is the better reason */
-        error_destroy(error);
+    if (stated != NULL && error != NULL && error_code(error) == ERROR_UNSUPPORTED) {
+        error_destroy(error); /* both failed: what the file states is the better reason */
         return stated;
     }
     error_destroy(stated);

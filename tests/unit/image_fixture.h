@@ -31,7 +31,8 @@ struct fixture {
 };
 
 /* Appends SIZE bytes and says where they start. */
-static inline uint32_t fixture_add(struct fixture_table *table, const void *bytes, size_t size)
+static inline uint32_t image_fixture_add(struct fixture_table *table, const void *bytes,
+                                         size_t size)
 {
     uint32_t start = (uint32_t)table->size;
     memcpy(table->bytes + start, bytes, size);
@@ -40,19 +41,19 @@ static inline uint32_t fixture_add(struct fixture_table *table, const void *byte
 }
 
 /* Appends a string with its NUL. */
-static inline uint32_t fixture_add_string(struct fixture_table *table, const char *text)
+static inline uint32_t image_fixture_add_string(struct fixture_table *table, const char *text)
 {
-    return fixture_add(table, text, strlen(text) + 1);
+    return image_fixture_add(table, text, strlen(text) + 1);
 }
 
 /* Overwrites four bytes. */
-static inline void fixture_set_u32(struct fixture_table *table, size_t at, uint32_t value)
+static inline void image_fixture_set_u32(struct fixture_table *table, size_t at, uint32_t value)
 {
     memcpy(table->bytes + at, &value, sizeof value);
 }
 
 /* Appends an unsigned LEB128 number. */
-static inline void fixture_add_uvarint(struct fixture_table *table, uint32_t value)
+static inline void image_fixture_add_uvarint(struct fixture_table *table, uint32_t value)
 {
     while (value >= 0x80) {
         table->bytes[table->size++] = (uint8_t)(value | 0x80);
@@ -68,16 +69,16 @@ struct fixture_step {
 };
 
 /* Appends a pc-value table of COUNT steps. */
-static inline uint32_t fixture_add_steps(struct fixture_table *table,
-                                         const struct fixture_step *steps, size_t count)
+static inline uint32_t image_fixture_add_steps(struct fixture_table *table,
+                                               const struct fixture_step *steps, size_t count)
 {
     uint32_t start = (uint32_t)table->size;
     int32_t value = -1;
     uint32_t pc = 0;
     for (size_t i = 0; i < count; i++) {
         int32_t delta = steps[i].value - value;
-        fixture_add_uvarint(table, (uint32_t)delta << 1 ^ (uint32_t)(delta >> 31));
-        fixture_add_uvarint(table, steps[i].end - pc);
+        image_fixture_add_uvarint(table, (uint32_t)delta << 1 ^ (uint32_t)(delta >> 31));
+        image_fixture_add_uvarint(table, steps[i].end - pc);
         value = steps[i].value;
         pc = steps[i].end;
     }
@@ -86,9 +87,9 @@ static inline uint32_t fixture_add_steps(struct fixture_table *table,
 }
 
 #define FIXTURE_STEPS(table, ...)                                                                  \
-    fixture_add_steps((table), (const struct fixture_step[]){__VA_ARGS__},                         \
-                      sizeof((const struct fixture_step[]){__VA_ARGS__}) /                         \
-                          sizeof(struct fixture_step))
+    image_fixture_add_steps((table), (const struct fixture_step[]){__VA_ARGS__},                   \
+                            sizeof((const struct fixture_step[]){__VA_ARGS__}) /                   \
+                                sizeof(struct fixture_step))
 
 /* What a record says, in the names of struct function. */
 struct fixture_record {
@@ -98,65 +99,65 @@ struct fixture_record {
 };
 
 /* Appends a record with three PCDATA and four FUNCDATA. */
-static inline uint32_t fixture_add_record(struct fixture *fixture,
-                                          const struct fixture_record *record)
+static inline uint32_t image_fixture_add_record(struct fixture *fixture,
+                                                const struct fixture_record *record)
 {
     const struct layout *layout = fixture->layout;
     struct fixture_table *table = &fixture->pclntable;
     uint32_t start = (uint32_t)table->size;
     table->size += (size_t)layout->func.size;
-    fixture_set_u32(table, start + (size_t)layout->func.entry_off, record->entry);
-    fixture_set_u32(table, start + (size_t)layout->func.name_off, record->name);
-    fixture_set_u32(table, start + (size_t)layout->func.args, 16);
-    fixture_set_u32(table, start + (size_t)layout->func.pcsp, record->pcsp);
-    fixture_set_u32(table, start + (size_t)layout->func.pcfile, record->pcfile);
-    fixture_set_u32(table, start + (size_t)layout->func.pcln, record->pcln);
-    fixture_set_u32(table, start + (size_t)layout->func.npcdata, 3);
+    image_fixture_set_u32(table, start + (size_t)layout->func.entry_off, record->entry);
+    image_fixture_set_u32(table, start + (size_t)layout->func.name_off, record->name);
+    image_fixture_set_u32(table, start + (size_t)layout->func.args, 16);
+    image_fixture_set_u32(table, start + (size_t)layout->func.pcsp, record->pcsp);
+    image_fixture_set_u32(table, start + (size_t)layout->func.pcfile, record->pcfile);
+    image_fixture_set_u32(table, start + (size_t)layout->func.pcln, record->pcln);
+    image_fixture_set_u32(table, start + (size_t)layout->func.npcdata, 3);
     if (layout->func.start_line != LAYOUT_ABSENT) {
-        fixture_set_u32(table, start + (size_t)layout->func.start_line,
-                        (uint32_t)record->start_line);
+        image_fixture_set_u32(table, start + (size_t)layout->func.start_line,
+                              (uint32_t)record->start_line);
     }
     table->bytes[start + (size_t)layout->func.func_id] = 7;
     table->bytes[start + (size_t)layout->func.flag] = FUNCTION_SP_WRITE;
     table->bytes[start + (size_t)layout->func.nfuncdata] = 4;
     uint32_t pcdata[3] = {0, 0, record->inline_index};
-    fixture_add(table, pcdata, sizeof pcdata);
+    image_fixture_add(table, pcdata, sizeof pcdata);
     uint32_t absent = 0xffffffffu;
     uint32_t funcdata[4] = {absent, absent, absent,
                             record->has_tree ? FIXTURE_INLINE_TREE : absent};
-    fixture_add(table, funcdata, sizeof funcdata);
+    image_fixture_add(table, funcdata, sizeof funcdata);
     return start;
 }
 
 /* Appends the inline tree: one call of the function with NAME at offset PARENT of its caller. */
-static inline void fixture_add_tree(struct fixture *fixture, uint32_t name, uint32_t parent)
+static inline void image_fixture_add_tree(struct fixture *fixture, uint32_t name, uint32_t parent)
 {
     const struct layout *layout = fixture->layout;
     struct fixture_table *table = &fixture->funcdata;
     table->size = FIXTURE_INLINE_TREE + (size_t)layout->inlined_call.size;
     size_t call = FIXTURE_INLINE_TREE;
     table->bytes[call + (size_t)layout->inlined_call.func_id] = 9;
-    fixture_set_u32(table, call + (size_t)layout->inlined_call.name_off, name);
-    fixture_set_u32(table, call + (size_t)layout->inlined_call.parent_pc, parent);
+    image_fixture_set_u32(table, call + (size_t)layout->inlined_call.name_off, name);
+    image_fixture_set_u32(table, call + (size_t)layout->inlined_call.parent_pc, parent);
     if (layout->inlined_call.start_line != LAYOUT_ABSENT) {
-        fixture_set_u32(table, call + (size_t)layout->inlined_call.start_line, 30);
+        image_fixture_set_u32(table, call + (size_t)layout->inlined_call.start_line, 30);
     }
 }
 
 /* Fills FIXTURE in the shape of LAYOUT. */
-static inline void fixture_init(struct fixture *fixture, const struct layout *layout)
+static inline void image_fixture_init(struct fixture *fixture, const struct layout *layout)
 {
     *fixture = (struct fixture){.layout = layout};
-    fixture_add_string(&fixture->funcnametab, "");
-    uint32_t alpha = fixture_add_string(&fixture->funcnametab, "main.alpha");
-    uint32_t beta = fixture_add_string(&fixture->funcnametab, "main.beta");
-    uint32_t gamma = fixture_add_string(&fixture->funcnametab, "main.gamma");
-    uint32_t schedinit = fixture_add_string(&fixture->funcnametab, "runtime.schedinit");
-    fixture_add_string(&fixture->filetab, "");
+    image_fixture_add_string(&fixture->funcnametab, "");
+    uint32_t alpha = image_fixture_add_string(&fixture->funcnametab, "main.alpha");
+    uint32_t beta = image_fixture_add_string(&fixture->funcnametab, "main.beta");
+    uint32_t gamma = image_fixture_add_string(&fixture->funcnametab, "main.gamma");
+    uint32_t schedinit = image_fixture_add_string(&fixture->funcnametab, "runtime.schedinit");
+    image_fixture_add_string(&fixture->filetab, "");
     uint32_t files[2];
-    files[0] = fixture_add_string(&fixture->filetab, "/src/a.go");
-    files[1] = fixture_add_string(&fixture->filetab, "/src/g.go");
-    fixture_add(&fixture->cutab, files, sizeof files);
+    files[0] = image_fixture_add_string(&fixture->filetab, "/src/a.go");
+    files[1] = image_fixture_add_string(&fixture->filetab, "/src/g.go");
+    image_fixture_add(&fixture->cutab, files, sizeof files);
     struct fixture_table *pctab = &fixture->pctab;
     pctab->size = 1; /* offset 0 means absent */
     uint32_t first_file = FIXTURE_STEPS(pctab, {0, 0x100});
@@ -178,12 +179,12 @@ static inline void fixture_init(struct fixture *fixture, const struct layout *la
     };
     fixture->pclntable.size = (FIXTURE_FUNCTIONS + 1) * (size_t)8;
     for (size_t i = 0; i < FIXTURE_FUNCTIONS; i++) {
-        fixture->records[i] = fixture_add_record(fixture, &records[i]);
-        fixture_set_u32(&fixture->pclntable, 8 * i, records[i].entry);
-        fixture_set_u32(&fixture->pclntable, 8 * i + 4, fixture->records[i]);
+        fixture->records[i] = image_fixture_add_record(fixture, &records[i]);
+        image_fixture_set_u32(&fixture->pclntable, 8 * i, records[i].entry);
+        image_fixture_set_u32(&fixture->pclntable, 8 * i + 4, fixture->records[i]);
     }
-    fixture_set_u32(&fixture->pclntable, (size_t)8 * FIXTURE_FUNCTIONS, 0x400);
-    fixture_add_tree(fixture, gamma, 0x3f);
+    image_fixture_set_u32(&fixture->pclntable, (size_t)8 * FIXTURE_FUNCTIONS, 0x400);
+    image_fixture_add_tree(fixture, gamma, 0x3f);
 }
 
 #endif

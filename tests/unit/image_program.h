@@ -32,48 +32,49 @@ struct program {
 };
 
 /* Overwrites eight bytes at P. */
-static inline void program_set_u64(uint8_t *p, uint64_t value)
+static inline void image_program_set_u64(uint8_t *p, uint64_t value)
 {
     memcpy(p, &value, sizeof value);
 }
 
 /* Where field OFFSET of moduledata is. */
-static inline uint8_t *program_moduledata(struct program *program, int32_t offset)
+static inline uint8_t *image_program_moduledata(struct program *program, int32_t offset)
 {
     return program->data + PROGRAM_MODULEDATA + offset;
 }
 
 /* Sets a slice of moduledata. */
-static inline void program_set_slice(struct program *program, int32_t offset, uint64_t address,
-                                     uint64_t size)
+static inline void image_program_set_slice(struct program *program, int32_t offset,
+                                           uint64_t address, uint64_t size)
 {
-    program_set_u64(program_moduledata(program, offset), address);
-    program_set_u64(program_moduledata(program, offset + 8), size);
-    program_set_u64(program_moduledata(program, offset + 16), size);
+    image_program_set_u64(image_program_moduledata(program, offset), address);
+    image_program_set_u64(image_program_moduledata(program, offset + 8), size);
+    image_program_set_u64(image_program_moduledata(program, offset + 16), size);
 }
 
 /* Places a table in rodata behind *AT, points header offset and slice to it. */
-static inline void program_place(struct program *program, const struct fixture_table *table,
-                                 size_t *at, size_t header_offset, int32_t slice, uint64_t length)
+static inline void image_program_place(struct program *program, const struct fixture_table *table,
+                                       size_t *at, size_t header_offset, int32_t slice,
+                                       uint64_t length)
 {
     memcpy(program->rodata + *at, table->bytes, table->size);
-    program_set_u64(program->rodata + header_offset, *at);
-    program_set_slice(program, slice, PROGRAM_RODATA + *at, length);
+    image_program_set_u64(program->rodata + header_offset, *at);
+    image_program_set_slice(program, slice, PROGRAM_RODATA + *at, length);
     *at = (*at + table->size + 31) & ~(size_t)31;
 }
 
 /* Puts a Go string with TEXT at data offset VARIABLE; its bytes go to rodata offset BYTES. */
-static inline void program_set_string(struct program *program, size_t variable, size_t bytes,
-                                      const char *text)
+static inline void image_program_set_string(struct program *program, size_t variable, size_t bytes,
+                                            const char *text)
 {
     memcpy(program->rodata + bytes, text, strlen(text));
-    program_set_u64(program->data + variable, PROGRAM_RODATA + bytes);
-    program_set_u64(program->data + variable + 8, strlen(text));
+    image_program_set_u64(program->data + variable, PROGRAM_RODATA + bytes);
+    image_program_set_u64(program->data + variable + 8, strlen(text));
 }
 
 /* Sets the addresses of moduledata that rows place. */
-static inline void program_init_addresses(struct program *program, const struct layout *layout,
-                                          uint64_t gofunc)
+static inline void image_program_init_addresses(struct program *program,
+                                                const struct layout *layout, uint64_t gofunc)
 {
     const struct {
         int32_t offset;
@@ -100,43 +101,46 @@ static inline void program_init_addresses(struct program *program, const struct 
         {layout->moduledata.gcdatamask + 8, PROGRAM_RODATA},
     };
     for (size_t i = 0; i < sizeof words / sizeof words[0]; i++) {
-        program_set_u64(program_moduledata(program, words[i].offset), words[i].value);
+        image_program_set_u64(image_program_moduledata(program, words[i].offset), words[i].value);
     }
 }
 
 /* Fills PROGRAM in the shape of LAYOUT, with VERSION as runtime.buildVersion. */
-static inline void program_init(struct program *program, const struct layout *layout,
-                                const char *version)
+static inline void image_program_init(struct program *program, const struct layout *layout,
+                                      const char *version)
 {
     memset(program, 0, sizeof *program);
-    fixture_init(&program->fixture, layout);
+    image_fixture_init(&program->fixture, layout);
     struct fixture *fixture = &program->fixture;
     uint8_t *header = program->rodata;
     uint32_t magic = layout->minor < 20 ? MODULE_MAGIC_GO1_18 : MODULE_MAGIC_GO1_20;
     memcpy(header, &magic, sizeof magic);
     header[6] = layout->machine == LAYOUT_MACHINE_AMD64 ? 1 : 4;
     header[7] = 8;
-    program_set_u64(header + 8, FIXTURE_FUNCTIONS);
-    program_set_u64(program_moduledata(program, layout->moduledata.pc_header), PROGRAM_RODATA);
+    image_program_set_u64(header + 8, FIXTURE_FUNCTIONS);
+    image_program_set_u64(image_program_moduledata(program, layout->moduledata.pc_header),
+                          PROGRAM_RODATA);
     size_t at = 72;
-    program_place(program, &fixture->funcnametab, &at, 32, layout->moduledata.funcnametab,
-                  fixture->funcnametab.size);
-    program_place(program, &fixture->cutab, &at, 40,
-                  layout->moduledata.cutab, /* too large, as Go */
-                  4 * fixture->cutab.size);
-    program_place(program, &fixture->filetab, &at, 48, layout->moduledata.filetab,
-                  fixture->filetab.size);
-    program_place(program, &fixture->pctab, &at, 56, layout->moduledata.pctab, fixture->pctab.size);
-    program_set_slice(program, layout->moduledata.ftab, PROGRAM_RODATA + at, FIXTURE_FUNCTIONS + 1);
-    program_place(program, &fixture->pclntable, &at, 64, layout->moduledata.pclntable,
-                  fixture->pclntable.size);
+    image_program_place(program, &fixture->funcnametab, &at, 32, layout->moduledata.funcnametab,
+                        fixture->funcnametab.size);
+    image_program_place(program, &fixture->cutab, &at, 40,
+                        layout->moduledata.cutab, /* too large, as Go */
+                        4 * fixture->cutab.size);
+    image_program_place(program, &fixture->filetab, &at, 48, layout->moduledata.filetab,
+                        fixture->filetab.size);
+    image_program_place(program, &fixture->pctab, &at, 56, layout->moduledata.pctab,
+                        fixture->pctab.size);
+    image_program_set_slice(program, layout->moduledata.ftab, PROGRAM_RODATA + at,
+                            FIXTURE_FUNCTIONS + 1);
+    image_program_place(program, &fixture->pclntable, &at, 64, layout->moduledata.pclntable,
+                        fixture->pclntable.size);
     memcpy(program->rodata + at, fixture->funcdata.bytes, fixture->funcdata.size);
-    program_init_addresses(program, layout, PROGRAM_RODATA + at);
-    program_set_string(program, PROGRAM_VARIABLES + 0x40, PROGRAM_STRINGS, version);
+    image_program_init_addresses(program, layout, PROGRAM_RODATA + at);
+    image_program_set_string(program, PROGRAM_VARIABLES + 0x40, PROGRAM_STRINGS, version);
 }
 
 /* Opens PROGRAM as a target of memory. */
-static inline struct error *program_open(const struct program *program, struct target **ret)
+static inline struct error *image_program_open(const struct program *program, struct target **ret)
 {
     const struct target_mapping mappings[PROGRAM_MAPPINGS] = {
         {.start = FIXTURE_TEXT,

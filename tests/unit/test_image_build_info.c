@@ -8,14 +8,14 @@ struct blob {
 };
 
 /* Appends bytes. */
-static void blob_add(struct blob *blob, const void *bytes, size_t size)
+static void test_blob_add(struct blob *blob, const void *bytes, size_t size)
 {
     memcpy(blob->bytes + blob->size, bytes, size);
     blob->size += size;
 }
 
 /* Starts with the header. */
-static void blob_init(struct blob *blob, uint8_t flags)
+static void test_blob_init(struct blob *blob, uint8_t flags)
 {
     *blob = (struct blob){.size = 32};
     memcpy(blob->bytes, BUILD_INFO_MAGIC, BUILD_INFO_MAGIC_SIZE);
@@ -24,28 +24,28 @@ static void blob_init(struct blob *blob, uint8_t flags)
 }
 
 /* Appends a length of up to two bytes and the text. */
-static void blob_add_string(struct blob *blob, const char *text, size_t size)
+static void test_blob_add_string(struct blob *blob, const char *text, size_t size)
 {
     uint8_t length[2] = {(uint8_t)(size & 0x7f), (uint8_t)(size >> 7)};
     length[0] |= size >= 0x80 ? 0x80 : 0;
-    blob_add(blob, length, size >= 0x80 ? 2 : 1);
-    blob_add(blob, text, size);
+    test_blob_add(blob, length, size >= 0x80 ? 2 : 1);
+    test_blob_add(blob, text, size);
 }
 
 /* Appends LINES between sentinels. */
-static void blob_add_lines(struct blob *blob, const char *lines)
+static void test_blob_add_lines(struct blob *blob, const char *lines)
 {
     char text[2048];
     size_t size = strlen(lines);
     memset(text, 0x30, 16);
     memcpy(text + 16, lines, size);
     memset(text + 16 + size, 0xf9, 16);
-    blob_add_string(blob, text, size + 32);
+    test_blob_add_string(blob, text, size + 32);
 }
 
 /* Parses a copy of BLOB that ends at an unmapped page. */
-static struct error *blob_parse(const struct blob *blob, struct image_build_info *info,
-                                char **storage)
+static struct error *test_blob_parse(const struct blob *blob, struct image_build_info *info,
+                                     char **storage)
 {
     uint8_t *copy = support_guarded(blob->bytes, blob->size);
     struct error *error = build_info_parse((struct image_bytes){copy, blob->size}, info, storage);
@@ -73,10 +73,10 @@ static void test_full(void **state)
     struct blob blob;
     struct image_build_info info;
     char *storage;
-    blob_init(&blob, 2);
-    blob_add_string(&blob, "go1.27.4", 8);
-    blob_add_lines(&blob, lines);
-    assert_success(blob_parse(&blob, &info, &storage));
+    test_blob_init(&blob, 2);
+    test_blob_add_string(&blob, "go1.27.4", 8);
+    test_blob_add_lines(&blob, lines);
+    assert_success(test_blob_parse(&blob, &info, &storage));
     assert_string_equal(info.go_version, "go1.27.4");
     assert_string_equal(info.path, "example.com/cmd/a");
     assert_string_equal(info.module, "example.com");
@@ -102,10 +102,10 @@ static void test_versions(void **state)
         struct blob blob;
         struct image_build_info info;
         char *storage;
-        blob_init(&blob, 2);
-        blob_add_string(&blob, versions[i], strlen(versions[i]));
-        blob_add_string(&blob, "", 0);
-        assert_success(blob_parse(&blob, &info, &storage));
+        test_blob_init(&blob, 2);
+        test_blob_add_string(&blob, versions[i], strlen(versions[i]));
+        test_blob_add_string(&blob, "", 0);
+        assert_success(test_blob_parse(&blob, &info, &storage));
         assert_string_equal(info.go_version, versions[i]);
         assert_string_equal(info.path, "");
         assert_string_equal(info.settings, "");
@@ -120,15 +120,15 @@ static void test_cut(void **state)
 {
     (void)state;
     struct blob blob;
-    blob_init(&blob, 2);
-    blob_add_string(&blob, "go1.22.1", 8);
-    blob_add_lines(&blob, lines);
+    test_blob_init(&blob, 2);
+    test_blob_add_string(&blob, "go1.22.1", 8);
+    test_blob_add_lines(&blob, lines);
     size_t whole = blob.size;
     for (size_t size = 0; size < whole; size++) {
         struct image_build_info info;
         char *storage;
         blob.size = size;
-        assert_error(blob_parse(&blob, &info, &storage),
+        assert_error(test_blob_parse(&blob, &info, &storage),
                      size < 32 ? ERROR_NOT_FOUND : ERROR_CORRUPT);
     }
 }
@@ -140,25 +140,25 @@ static void test_broken(void **state)
     struct blob blob;
     struct image_build_info info;
     char *storage;
-    blob_init(&blob, 2);
+    test_blob_init(&blob, 2);
     memset(blob.bytes + 32, 0xff, 100);
     blob.size = 132;
-    assert_error(blob_parse(&blob, &info, &storage), ERROR_CORRUPT);
+    assert_error(test_blob_parse(&blob, &info, &storage), ERROR_CORRUPT);
     const uint8_t huge[] = {0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x01};
     memcpy(blob.bytes + 32, huge, sizeof huge);
-    assert_error(blob_parse(&blob, &info, &storage), ERROR_CORRUPT);
+    assert_error(test_blob_parse(&blob, &info, &storage), ERROR_CORRUPT);
     memset(blob.bytes + 32, 0, 100);
-    assert_error(blob_parse(&blob, &info, &storage), ERROR_CORRUPT);
-    blob_init(&blob, 0);
-    blob_add_string(&blob, "go1.17", 6);
-    assert_error(blob_parse(&blob, &info, &storage), ERROR_UNSUPPORTED);
-    blob_init(&blob, 2);
+    assert_error(test_blob_parse(&blob, &info, &storage), ERROR_CORRUPT);
+    test_blob_init(&blob, 0);
+    test_blob_add_string(&blob, "go1.17", 6);
+    assert_error(test_blob_parse(&blob, &info, &storage), ERROR_UNSUPPORTED);
+    test_blob_init(&blob, 2);
     blob.bytes[0] = 0;
-    assert_error(blob_parse(&blob, &info, &storage), ERROR_NOT_FOUND);
+    assert_error(test_blob_parse(&blob, &info, &storage), ERROR_NOT_FOUND);
 }
 
 /* A blob, without memory. */
-static struct error *exhaust(void *context)
+static struct error *test_exhaust(void *context)
 {
     const struct blob *blob = context;
     struct image_build_info info;
@@ -173,10 +173,10 @@ static void test_no_memory(void **state)
 {
     (void)state;
     struct blob blob;
-    blob_init(&blob, 2);
-    blob_add_string(&blob, "go1.22.1", 8);
-    blob_add_lines(&blob, lines);
-    support_exhaust(exhaust, &blob);
+    test_blob_init(&blob, 2);
+    test_blob_add_string(&blob, "go1.22.1", 8);
+    test_blob_add_lines(&blob, lines);
+    support_exhaust(test_exhaust, &blob);
 }
 
 int main(void)

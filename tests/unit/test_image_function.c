@@ -9,13 +9,13 @@ struct guarded {
 };
 
 /* Copies TABLE to the end of a page. */
-static struct image_bytes guarded_copy(const struct fixture_table *table)
+static struct image_bytes test_guarded_copy(const struct fixture_table *table)
 {
     return (struct image_bytes){support_guarded(table->bytes, table->size), table->size};
 }
 
-/* Makes the image; guarded_deinit afterwards. */
-static void guarded_init(struct guarded *guarded, const struct fixture *fixture)
+/* Makes the image; test_guarded_deinit afterwards. */
+static void test_guarded_init(struct guarded *guarded, const struct fixture *fixture)
 {
     guarded->all = (struct module_tables){
         .text = FIXTURE_TEXT,
@@ -23,12 +23,12 @@ static void guarded_init(struct guarded *guarded, const struct fixture *fixture)
         .minpc = FIXTURE_ALPHA,
         .maxpc = FIXTURE_END,
         .pc_quantum = 1,
-        .funcnametab = guarded_copy(&fixture->funcnametab),
-        .cutab = guarded_copy(&fixture->cutab),
-        .filetab = guarded_copy(&fixture->filetab),
-        .pctab = guarded_copy(&fixture->pctab),
-        .pclntable = guarded_copy(&fixture->pclntable),
-        .funcdata = guarded_copy(&fixture->funcdata),
+        .funcnametab = test_guarded_copy(&fixture->funcnametab),
+        .cutab = test_guarded_copy(&fixture->cutab),
+        .filetab = test_guarded_copy(&fixture->filetab),
+        .pctab = test_guarded_copy(&fixture->pctab),
+        .pclntable = test_guarded_copy(&fixture->pclntable),
+        .funcdata = test_guarded_copy(&fixture->funcdata),
     };
     guarded->all.ftab =
         (struct image_bytes){guarded->all.pclntable.data, (FIXTURE_FUNCTIONS + 1) * (size_t)8};
@@ -36,7 +36,7 @@ static void guarded_init(struct guarded *guarded, const struct fixture *fixture)
 }
 
 /* Unmaps the tables. */
-static void guarded_deinit(struct guarded *guarded)
+static void test_guarded_deinit(struct guarded *guarded)
 {
     image_destroy(guarded->image);
     struct image_bytes tables[] = {guarded->all.funcnametab, guarded->all.cutab,
@@ -48,7 +48,7 @@ static void guarded_deinit(struct guarded *guarded)
 }
 
 /* The row of a release on amd64. */
-static const struct layout *row(int minor)
+static const struct layout *test_row(int minor)
 {
     const struct layout *layout = layout_find(minor, LAYOUT_MACHINE_AMD64);
     assert_non_null(layout);
@@ -56,19 +56,19 @@ static const struct layout *row(int minor)
 }
 
 /* Looking PC up in FIXTURE, and its frames, fails with CODE. */
-static void expect_broken(const struct fixture *fixture, uint64_t pc, enum error_code code)
+static void test_expect_broken(const struct fixture *fixture, uint64_t pc, enum error_code code)
 {
     struct guarded guarded;
     struct function function;
     struct function_frame frames[4];
     size_t count;
-    guarded_init(&guarded, fixture);
+    test_guarded_init(&guarded, fixture);
     struct error *error = function_find(guarded.image, pc, &function);
     if (error == NULL) {
         error = function_frames(&function, pc, frames, 4, &count);
     }
     assert_error(error, code);
-    guarded_deinit(&guarded);
+    test_guarded_deinit(&guarded);
 }
 
 /* Every pc of the program belongs to its function, none outside does. */
@@ -78,8 +78,8 @@ static void test_find(void **state)
     struct fixture fixture;
     struct guarded guarded;
     struct function function;
-    fixture_init(&fixture, row(22));
-    guarded_init(&guarded, &fixture);
+    image_fixture_init(&fixture, test_row(22));
+    test_guarded_init(&guarded, &fixture);
     for (uint64_t pc = FIXTURE_ALPHA; pc < FIXTURE_END; pc++) {
         assert_success(function_find(guarded.image, pc, &function));
         const char *name = pc < FIXTURE_BETA        ? "main.alpha"
@@ -99,7 +99,7 @@ static void test_find(void **state)
     assert_error(function_find(guarded.image, FIXTURE_END, &function), ERROR_NOT_FOUND);
     assert_error(function_find(guarded.image, 0, &function), ERROR_NOT_FOUND);
     assert_error(function_find(guarded.image, UINT64_MAX, &function), ERROR_NOT_FOUND);
-    guarded_deinit(&guarded);
+    test_guarded_deinit(&guarded);
 }
 
 /* Names are found whole; of equal ones the first. */
@@ -109,8 +109,8 @@ static void test_find_name(void **state)
     struct fixture fixture;
     struct guarded guarded;
     struct function function;
-    fixture_init(&fixture, row(27));
-    guarded_init(&guarded, &fixture);
+    image_fixture_init(&fixture, test_row(27));
+    test_guarded_init(&guarded, &fixture);
     assert_success(function_find_name(guarded.image, "main.beta", &function));
     assert_int_equal(function.entry, FIXTURE_BETA);
     assert_success(function_find_name(guarded.image, "runtime.schedinit", &function));
@@ -118,14 +118,14 @@ static void test_find_name(void **state)
     assert_error(function_find_name(guarded.image, "main.bet", &function), ERROR_NOT_FOUND);
     assert_error(function_find_name(guarded.image, "main.gamma", &function), ERROR_NOT_FOUND);
     assert_error(function_find_name(guarded.image, "", &function), ERROR_NOT_FOUND);
-    guarded_deinit(&guarded);
+    test_guarded_deinit(&guarded);
     size_t name_off = (size_t)fixture.layout->func.name_off;
     uint32_t alpha = 1; /* the names start behind an empty one */
-    fixture_set_u32(&fixture.pclntable, fixture.records[1] + name_off, alpha);
-    guarded_init(&guarded, &fixture);
+    image_fixture_set_u32(&fixture.pclntable, fixture.records[1] + name_off, alpha);
+    test_guarded_init(&guarded, &fixture);
     assert_success(function_find_name(guarded.image, "main.alpha", &function));
     assert_int_equal(function.entry, FIXTURE_ALPHA);
-    guarded_deinit(&guarded);
+    test_guarded_deinit(&guarded);
 }
 
 /* One frame outside inlined code, two inside, in both shapes of the inline tree. */
@@ -138,8 +138,8 @@ static void test_frames(void **state)
         struct function function;
         struct function_frame frames[4];
         size_t count;
-        fixture_init(&fixture, row(minor));
-        guarded_init(&guarded, &fixture);
+        image_fixture_init(&fixture, test_row(minor));
+        test_guarded_init(&guarded, &fixture);
         assert_success(function_find(guarded.image, FIXTURE_ALPHA + 0x90, &function));
         assert_success(function_frames(&function, FIXTURE_ALPHA + 0x90, frames, 4, &count));
         assert_int_equal(count, 1);
@@ -165,7 +165,7 @@ static void test_frames(void **state)
         assert_success(function_frames(&function, FIXTURE_BETA + 0x41, frames, 1, &count));
         assert_int_equal(count, 2);
         assert_int_equal(frames[1].line, 4711);
-        guarded_deinit(&guarded);
+        test_guarded_deinit(&guarded);
     }
 }
 
@@ -178,16 +178,16 @@ static void test_unknown_line(void **state)
     struct function function;
     struct function_frame frame;
     size_t count;
-    fixture_init(&fixture, row(25));
-    fixture_set_u32(&fixture.pclntable, fixture.records[2] + (size_t)fixture.layout->func.pcfile,
-                    0);
-    guarded_init(&guarded, &fixture);
+    image_fixture_init(&fixture, test_row(25));
+    image_fixture_set_u32(&fixture.pclntable,
+                          fixture.records[2] + (size_t)fixture.layout->func.pcfile, 0);
+    test_guarded_init(&guarded, &fixture);
     assert_success(function_find(guarded.image, FIXTURE_SCHEDINIT, &function));
     assert_success(function_frames(&function, FIXTURE_SCHEDINIT, &frame, 1, &count));
     assert_int_equal(count, 1);
     assert_string_equal(frame.file, "");
     assert_int_equal(frame.line, 0);
-    guarded_deinit(&guarded);
+    test_guarded_deinit(&guarded);
 }
 
 /* Values hold up to their end; absent tables and pcs behind the end are -1. */
@@ -198,8 +198,8 @@ static void test_pcvalue(void **state)
     struct guarded guarded;
     struct function function;
     int32_t value;
-    fixture_init(&fixture, row(22));
-    guarded_init(&guarded, &fixture);
+    image_fixture_init(&fixture, test_row(22));
+    test_guarded_init(&guarded, &fixture);
     assert_success(function_find(guarded.image, FIXTURE_ALPHA, &function));
     const struct {
         uint64_t pc;
@@ -218,7 +218,7 @@ static void test_pcvalue(void **state)
     assert_success(
         function_pcdata(&function, FUNCTION_PCDATA_ARG_LIVE_INDEX, FIXTURE_ALPHA, &value));
     assert_int_equal(value, -1);
-    guarded_deinit(&guarded);
+    test_guarded_deinit(&guarded);
 }
 
 /* The pc quantum of arm64 scales pc deltas. */
@@ -229,8 +229,8 @@ static void test_quantum(void **state)
     struct guarded guarded;
     struct function function;
     int32_t value;
-    fixture_init(&fixture, layout_find(22, LAYOUT_MACHINE_ARM64));
-    guarded_init(&guarded, &fixture);
+    image_fixture_init(&fixture, layout_find(22, LAYOUT_MACHINE_ARM64));
+    test_guarded_init(&guarded, &fixture);
     image_destroy(guarded.image);
     guarded.all.pc_quantum = 4;
     assert_success(image_create_from_tables(&guarded.all, fixture.layout, &guarded.image));
@@ -239,7 +239,7 @@ static void test_quantum(void **state)
     assert_int_equal(value, 0);
     assert_success(function_pcvalue(&function, function.pcsp, FIXTURE_ALPHA + 0x40, &value));
     assert_int_equal(value, 0x118);
-    guarded_deinit(&guarded);
+    test_guarded_deinit(&guarded);
 }
 
 /* FUNCDATA is what follows its offset; absent ones are NULL. */
@@ -250,8 +250,8 @@ static void test_data(void **state)
     struct guarded guarded;
     struct function function;
     struct image_bytes bytes;
-    fixture_init(&fixture, row(26));
-    guarded_init(&guarded, &fixture);
+    image_fixture_init(&fixture, test_row(26));
+    test_guarded_init(&guarded, &fixture);
     assert_success(function_find(guarded.image, FIXTURE_BETA, &function));
     assert_success(function_data(&function, FUNCTION_DATA_INLINE_TREE, &bytes));
     assert_ptr_equal(bytes.data, guarded.all.funcdata.data + FIXTURE_INLINE_TREE);
@@ -260,32 +260,33 @@ static void test_data(void **state)
     assert_null(bytes.data);
     assert_success(function_data(&function, FUNCTION_DATA_WRAP_INFO, &bytes));
     assert_null(bytes.data);
-    guarded_deinit(&guarded);
+    test_guarded_deinit(&guarded);
 }
 
 /* Records that lead outside are refused. */
 static void test_broken_records(void **state)
 {
     (void)state;
-    const struct layout *layout = row(22);
+    const struct layout *layout = test_row(22);
     const uint32_t beyond[] = {0xffffffffu, 0x10000u};
     for (size_t i = 0; i < 2; i++) {
         struct fixture fixture;
-        fixture_init(&fixture, layout);
-        fixture_set_u32(&fixture.pclntable, 8 + 4, beyond[i]); /* the record itself */
-        expect_broken(&fixture, FIXTURE_BETA, ERROR_CORRUPT);
+        image_fixture_init(&fixture, layout);
+        image_fixture_set_u32(&fixture.pclntable, 8 + 4, beyond[i]); /* the record itself */
+        test_expect_broken(&fixture, FIXTURE_BETA, ERROR_CORRUPT);
         const int32_t fields[] = {layout->func.name_off, layout->func.npcdata, layout->func.pcfile,
                                   layout->func.pcln, layout->func.cu_offset};
         for (size_t k = 0; k < sizeof fields / sizeof fields[0]; k++) {
-            fixture_init(&fixture, layout);
-            fixture_set_u32(&fixture.pclntable, fixture.records[1] + (size_t)fields[k], beyond[i]);
-            expect_broken(&fixture, FIXTURE_BETA, ERROR_CORRUPT);
+            image_fixture_init(&fixture, layout);
+            image_fixture_set_u32(&fixture.pclntable, fixture.records[1] + (size_t)fields[k],
+                                  beyond[i]);
+            test_expect_broken(&fixture, FIXTURE_BETA, ERROR_CORRUPT);
         }
     }
     struct fixture fixture;
-    fixture_init(&fixture, layout);
-    fixture_set_u32(&fixture.pclntable, 8 + 4, (uint32_t)fixture.pclntable.size - 20);
-    expect_broken(&fixture, FIXTURE_BETA, ERROR_CORRUPT); /* a record cut by the end */
+    image_fixture_init(&fixture, layout);
+    image_fixture_set_u32(&fixture.pclntable, 8 + 4, (uint32_t)fixture.pclntable.size - 20);
+    test_expect_broken(&fixture, FIXTURE_BETA, ERROR_CORRUPT); /* a record cut by the end */
 }
 
 /* A function table that does not ascend cannot mislead: who is found holds the pc, and a function
@@ -296,15 +297,15 @@ static void test_unsorted(void **state)
     struct fixture fixture;
     struct guarded guarded;
     struct function function;
-    fixture_init(&fixture, row(22));
-    fixture_set_u32(&fixture.pclntable, 8, 0x380); /* beta behind schedinit */
-    guarded_init(&guarded, &fixture);
+    image_fixture_init(&fixture, test_row(22));
+    image_fixture_set_u32(&fixture.pclntable, 8, 0x380); /* beta behind schedinit */
+    test_guarded_init(&guarded, &fixture);
     for (uint64_t pc = FIXTURE_ALPHA; pc < FIXTURE_END; pc++) {
         assert_success(function_find(guarded.image, pc, &function));
         assert_in_range(pc, function.entry, function.end - 1);
     }
     assert_error(function_find_name(guarded.image, "main.beta", &function), ERROR_CORRUPT);
-    guarded_deinit(&guarded);
+    test_guarded_deinit(&guarded);
 }
 
 /* Strings without NUL at the end of their table are refused. */
@@ -312,15 +313,15 @@ static void test_unterminated(void **state)
 {
     (void)state;
     struct fixture fixture;
-    fixture_init(&fixture, row(22));
+    image_fixture_init(&fixture, test_row(22));
     fixture.funcnametab.size--; /* runtime.schedinit is last */
-    expect_broken(&fixture, FIXTURE_SCHEDINIT, ERROR_CORRUPT);
-    fixture_init(&fixture, row(22));
+    test_expect_broken(&fixture, FIXTURE_SCHEDINIT, ERROR_CORRUPT);
+    image_fixture_init(&fixture, test_row(22));
     fixture.filetab.size--; /* /src/g.go is last */
-    expect_broken(&fixture, FIXTURE_BETA + 0x50, ERROR_CORRUPT);
-    fixture_init(&fixture, row(22));
+    test_expect_broken(&fixture, FIXTURE_BETA + 0x50, ERROR_CORRUPT);
+    image_fixture_init(&fixture, test_row(22));
     fixture.cutab.size -= 2;
-    expect_broken(&fixture, FIXTURE_BETA + 0x50, ERROR_CORRUPT);
+    test_expect_broken(&fixture, FIXTURE_BETA + 0x50, ERROR_CORRUPT);
 }
 
 /* Numbers and tables without end are refused. */
@@ -328,15 +329,15 @@ static void test_endless_pcvalue(void **state)
 {
     (void)state;
     struct fixture fixture;
-    fixture_init(&fixture, row(22));
+    image_fixture_init(&fixture, test_row(22));
     memset(fixture.pctab.bytes, 0xff, fixture.pctab.size); /* varints that go on */
-    expect_broken(&fixture, FIXTURE_BETA, ERROR_CORRUPT);
-    fixture_init(&fixture, row(22));
+    test_expect_broken(&fixture, FIXTURE_BETA, ERROR_CORRUPT);
+    image_fixture_init(&fixture, test_row(22));
     memset(fixture.pctab.bytes, 0x02, fixture.pctab.size);
     uint32_t late = (uint32_t)fixture.pctab.size - 1; /* the table's end comes first */
-    fixture_set_u32(&fixture.pclntable, fixture.records[1] + (size_t)fixture.layout->func.pcln,
-                    late);
-    expect_broken(&fixture, FIXTURE_BETA, ERROR_CORRUPT);
+    image_fixture_set_u32(&fixture.pclntable,
+                          fixture.records[1] + (size_t)fixture.layout->func.pcln, late);
+    test_expect_broken(&fixture, FIXTURE_BETA, ERROR_CORRUPT);
 }
 
 /* A call that is its own caller ends, and a tree that is too short is refused. */
@@ -344,25 +345,25 @@ static void test_broken_tree(void **state)
 {
     (void)state;
     struct fixture fixture;
-    fixture_init(&fixture, row(22));
+    image_fixture_init(&fixture, test_row(22));
     size_t call = FIXTURE_INLINE_TREE;
     size_t parent_pc = call + (size_t)fixture.layout->inlined_call.parent_pc;
-    fixture_set_u32(&fixture.funcdata, parent_pc, 0x41); /* inside the inlined code itself */
-    expect_broken(&fixture, FIXTURE_BETA + 0x41, ERROR_CORRUPT);
+    image_fixture_set_u32(&fixture.funcdata, parent_pc, 0x41); /* inside the inlined code itself */
+    test_expect_broken(&fixture, FIXTURE_BETA + 0x41, ERROR_CORRUPT);
     const uint32_t outside[] = {0x100, 0x7fffffff, 0xffffffff};
     for (size_t i = 0; i < 3; i++) {
-        fixture_set_u32(&fixture.funcdata, parent_pc, outside[i]);
-        expect_broken(&fixture, FIXTURE_BETA + 0x41, ERROR_CORRUPT);
+        image_fixture_set_u32(&fixture.funcdata, parent_pc, outside[i]);
+        test_expect_broken(&fixture, FIXTURE_BETA + 0x41, ERROR_CORRUPT);
     }
-    fixture_init(&fixture, row(22));
-    fixture_set_u32(&fixture.funcdata, call + (size_t)fixture.layout->inlined_call.name_off,
-                    0x10000);
-    expect_broken(&fixture, FIXTURE_BETA + 0x41, ERROR_CORRUPT);
-    fixture_init(&fixture, row(22));
+    image_fixture_init(&fixture, test_row(22));
+    image_fixture_set_u32(&fixture.funcdata, call + (size_t)fixture.layout->inlined_call.name_off,
+                          0x10000);
+    test_expect_broken(&fixture, FIXTURE_BETA + 0x41, ERROR_CORRUPT);
+    image_fixture_init(&fixture, test_row(22));
     fixture.funcdata.size--;
-    expect_broken(&fixture, FIXTURE_BETA + 0x41, ERROR_CORRUPT);
+    test_expect_broken(&fixture, FIXTURE_BETA + 0x41, ERROR_CORRUPT);
     fixture.funcdata.size = FIXTURE_INLINE_TREE;
-    expect_broken(&fixture, FIXTURE_BETA + 0x41, ERROR_CORRUPT);
+    test_expect_broken(&fixture, FIXTURE_BETA + 0x41, ERROR_CORRUPT);
 }
 
 /* Names that all share long bytes would take forever to index. */
@@ -370,7 +371,7 @@ static void test_shared_names(void **state)
 {
     (void)state;
     enum { COUNT = 20000, NAME = 10000 };
-    const struct layout *layout = row(22);
+    const struct layout *layout = test_row(22);
     uint8_t *ftab = calloc(COUNT + 1, 8);
     uint8_t *names = malloc(NAME + 1);
     uint8_t *record = calloc(1, (size_t)layout->func.size);
@@ -396,7 +397,7 @@ static void test_shared_names(void **state)
 }
 
 /* An image and its name index, without memory. */
-static struct error *exhaust(void *context)
+static struct error *test_exhaust(void *context)
 {
     struct fixture *fixture = context;
     struct module_tables tables = {
@@ -421,8 +422,8 @@ static void test_no_memory(void **state)
 {
     (void)state;
     struct fixture fixture;
-    fixture_init(&fixture, row(22));
-    support_exhaust(exhaust, &fixture);
+    image_fixture_init(&fixture, test_row(22));
+    support_exhaust(test_exhaust, &fixture);
 }
 
 int main(void)
