@@ -1,6 +1,7 @@
-/* A small program's goroutines, for tests of the rooms snapshot and emit. fixture_begin, then
- * fixture_goroutine for each, then fixture_end. Stacks: WORKER (chan receive under main.worker),
- * SERVER (select under net/http and main), RECURSION (deep). */
+/* A small program's goroutines, for tests of the rooms snapshot and emit.
+ * snapshot_snapshot_fixture_begin, then snapshot_fixture_goroutine for each, then
+ * snapshot_fixture_end. Stacks: WORKER (chan receive under main.worker), SERVER (select under
+ * net/http and main), RECURSION (deep). */
 #ifndef UNPARK_TESTS_UNIT_SNAPSHOT_FIXTURE_H
 #define UNPARK_TESTS_UNIT_SNAPSHOT_FIXTURE_H
 
@@ -8,14 +9,14 @@
 #include "support.h"
 
 /* What is being built; errors are asserted away. */
-struct fixture {
+struct snapshot_fixture {
     struct snapshot_builder *builder;
     uint32_t worker, server, recursion; /* stacks */
     uint32_t creator, start;            /* frames */
 };
 
 /* Interns a string. */
-static inline uint32_t fixture_string(struct snapshot_builder *builder, const char *text)
+static inline uint32_t snapshot_fixture_string(struct snapshot_builder *builder, const char *text)
 {
     uint32_t id = 0;
     assert_success(snapshot_builder_string(builder, text, strlen(text), &id));
@@ -23,17 +24,18 @@ static inline uint32_t fixture_string(struct snapshot_builder *builder, const ch
 }
 
 /* Adds a frame; ARGUMENTS may be NULL for unknown. */
-static inline uint32_t fixture_frame(struct snapshot_builder *builder, const char *function,
-                                     const char *file, uint32_t line, uint32_t offset,
-                                     const char *arguments, uint32_t flags)
+static inline uint32_t snapshot_fixture_frame(struct snapshot_builder *builder,
+                                              const char *function, const char *file, uint32_t line,
+                                              uint32_t offset, const char *arguments,
+                                              uint32_t flags)
 {
     struct snapshot_frame frame = {
         .pc = 0x401000 + line,
-        .function = function == NULL ? 0 : fixture_string(builder, function),
-        .file = file == NULL ? 0 : fixture_string(builder, file),
+        .function = function == NULL ? 0 : snapshot_fixture_string(builder, function),
+        .file = file == NULL ? 0 : snapshot_fixture_string(builder, file),
         .line = line,
         .entry_offset = offset,
-        .arguments = arguments == NULL ? 0 : fixture_string(builder, arguments),
+        .arguments = arguments == NULL ? 0 : snapshot_fixture_string(builder, arguments),
         .flags = flags,
     };
     uint32_t id = 0;
@@ -42,8 +44,8 @@ static inline uint32_t fixture_frame(struct snapshot_builder *builder, const cha
 }
 
 /* Adds a stack. */
-static inline uint32_t fixture_stack(struct snapshot_builder *builder, const uint32_t *frames,
-                                     size_t count)
+static inline uint32_t snapshot_fixture_stack(struct snapshot_builder *builder,
+                                              const uint32_t *frames, size_t count)
 {
     uint32_t id = 0;
     assert_success(snapshot_builder_stack(builder, frames, count, &id));
@@ -51,57 +53,60 @@ static inline uint32_t fixture_stack(struct snapshot_builder *builder, const uin
 }
 
 /* Begins a program of Go RELEASE ("go1.24.3"). */
-static inline struct fixture fixture_begin(const char *release)
+static inline struct snapshot_fixture snapshot_fixture_begin(const char *release)
 {
-    struct fixture fixture = {0};
+    struct snapshot_fixture fixture = {0};
     assert_success(snapshot_builder_create(&fixture.builder));
     struct snapshot_builder *builder = fixture.builder;
     struct snapshot_program *program = snapshot_builder_program(builder);
-    program->source = fixture_string(builder, "process 4711");
-    program->executable = fixture_string(builder, "/usr/bin/api");
-    program->go_version = fixture_string(builder, release);
-    program->module = fixture_string(builder, "example.com/api");
-    program->module_version = fixture_string(builder, "v1.2.3");
+    program->source = snapshot_fixture_string(builder, "process 4711");
+    program->executable = snapshot_fixture_string(builder, "/usr/bin/api");
+    program->go_version = snapshot_fixture_string(builder, release);
+    program->module = snapshot_fixture_string(builder, "example.com/api");
+    program->module_version = snapshot_fixture_string(builder, "v1.2.3");
     program->pid = 4711;
     program->threads = 12;
     program->read_ns = 12300000;
     program->stopped_ns = 0;
     program->taken_at_ns = 1700000000123456789;
     const uint32_t worker[] = {
-        fixture_frame(builder, "runtime.gopark", "/go/src/runtime/proc.go", 398, 0xce, "\1, \1",
-                      FRAME_RUNTIME | FRAME_HIDDEN),
-        fixture_frame(builder, "runtime.chanrecv1", "/go/src/runtime/chan.go", 442, 0x12, "\1, ?",
-                      FRAME_RUNTIME | FRAME_HIDDEN),
-        fixture_frame(builder, "main.receive", "/src/pool.go", 30, UINT32_MAX, NULL, FRAME_INLINED),
-        fixture_frame(builder, "main.(*Pool).worker", "/src/pool.go", 41, 0x1d, "\1, {\1, ...}", 0),
-        fixture_frame(builder, "runtime.goexit", "/go/src/runtime/asm_amd64.s", 1650, 1, "{}",
-                      FRAME_RUNTIME | FRAME_HIDDEN),
+        snapshot_fixture_frame(builder, "runtime.gopark", "/go/src/runtime/proc.go", 398, 0xce,
+                               "\1, \1", FRAME_RUNTIME | FRAME_HIDDEN),
+        snapshot_fixture_frame(builder, "runtime.chanrecv1", "/go/src/runtime/chan.go", 442, 0x12,
+                               "\1, ?", FRAME_RUNTIME | FRAME_HIDDEN),
+        snapshot_fixture_frame(builder, "main.receive", "/src/pool.go", 30, UINT32_MAX, NULL,
+                               FRAME_INLINED),
+        snapshot_fixture_frame(builder, "main.(*Pool).worker", "/src/pool.go", 41, 0x1d,
+                               "\1, {\1, ...}", 0),
+        snapshot_fixture_frame(builder, "runtime.goexit", "/go/src/runtime/asm_amd64.s", 1650, 1,
+                               "{}", FRAME_RUNTIME | FRAME_HIDDEN),
     };
     const uint32_t server[] = {
         worker[0],
-        fixture_frame(builder, "net/http.(*conn).serve", "/go/src/net/http/server.go", 2000, 0x5d,
-                      "", FRAME_STANDARD_LIBRARY),
-        fixture_frame(builder, "main.serve", "/src/server.go", 12, 0x2a, "\1", 0),
+        snapshot_fixture_frame(builder, "net/http.(*conn).serve", "/go/src/net/http/server.go",
+                               2000, 0x5d, "", FRAME_STANDARD_LIBRARY),
+        snapshot_fixture_frame(builder, "main.serve", "/src/server.go", 12, 0x2a, "\1", 0),
     };
     uint32_t recursion[300];
     for (size_t i = 0; i < 300; i++) {
-        recursion[i] = fixture_frame(builder, i < 3 ? "runtime.gopark" : "main.down",
-                                     "/src/deep.go", (uint32_t)(1000 + i), 0x10, "\1",
-                                     i < 3 ? FRAME_RUNTIME | FRAME_HIDDEN : 0);
+        recursion[i] = snapshot_fixture_frame(builder, i < 3 ? "runtime.gopark" : "main.down",
+                                              "/src/deep.go", (uint32_t)(1000 + i), 0x10, "\1",
+                                              i < 3 ? FRAME_RUNTIME | FRAME_HIDDEN : 0);
     }
-    fixture.worker = fixture_stack(builder, worker, 5);
-    fixture.server = fixture_stack(builder, server, 3);
-    fixture.recursion = fixture_stack(builder, recursion, 300);
-    fixture.creator = fixture_frame(builder, "main.NewPool", "/src/pool.go", 22, 0x45, NULL, 0);
+    fixture.worker = snapshot_fixture_stack(builder, worker, 5);
+    fixture.server = snapshot_fixture_stack(builder, server, 3);
+    fixture.recursion = snapshot_fixture_stack(builder, recursion, 300);
+    fixture.creator =
+        snapshot_fixture_frame(builder, "main.NewPool", "/src/pool.go", 22, 0x45, NULL, 0);
     fixture.start = worker[3];
     return fixture;
 }
 
 /* Adds a goroutine with ID that waits for REASON with STACK; more is filled in through the result
  * until the next call. */
-static inline struct snapshot_goroutine *fixture_goroutine(struct fixture *fixture, uint64_t id,
-                                                           uint32_t stack, enum wait_reason reason,
-                                                           size_t *index)
+static inline struct snapshot_goroutine *
+snapshot_fixture_goroutine(struct snapshot_fixture *fixture, uint64_t id, uint32_t stack,
+                           enum wait_reason reason, size_t *index)
 {
     struct snapshot_goroutine *goroutine = NULL;
     assert_success(snapshot_builder_goroutines(fixture->builder, 1, &goroutine, index));
@@ -115,13 +120,13 @@ static inline struct snapshot_goroutine *fixture_goroutine(struct fixture *fixtu
 }
 
 /* Lets the goroutine at INDEX wait on a channel of ints at ADDRESS; returns the object. */
-static inline uint32_t fixture_channel(struct fixture *fixture, size_t index, uint64_t address,
-                                       enum snapshot_direction direction)
+static inline uint32_t snapshot_fixture_channel(struct snapshot_fixture *fixture, size_t index,
+                                                uint64_t address, enum snapshot_direction direction)
 {
     struct snapshot_object object = {.address = address, .kind = OBJECT_CHANNEL};
     object.channel.length = 0;
     object.channel.capacity = 0;
-    object.channel.element_type = fixture_string(fixture->builder, "int");
+    object.channel.element_type = snapshot_fixture_string(fixture->builder, "int");
     uint32_t id = 0;
     assert_success(snapshot_builder_object(fixture->builder, &object, &id));
     struct snapshot_wait wait = {.object = id, .direction = direction};
@@ -130,7 +135,7 @@ static inline uint32_t fixture_channel(struct fixture *fixture, size_t index, ui
 }
 
 /* Ends building. */
-static inline struct snapshot *fixture_end(struct fixture *fixture)
+static inline struct snapshot *snapshot_fixture_end(struct snapshot_fixture *fixture)
 {
     struct snapshot *snapshot = NULL;
     assert_success(snapshot_builder_finish(fixture->builder, &snapshot));

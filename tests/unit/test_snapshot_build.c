@@ -5,19 +5,20 @@
 static void test_interning(void **state)
 {
     (void)state;
-    struct fixture fixture = fixture_begin("go1.24.3");
+    struct snapshot_fixture fixture = snapshot_fixture_begin("go1.24.3");
     struct snapshot_builder *builder = fixture.builder;
-    assert_int_equal(fixture_string(builder, "a"), fixture_string(builder, "a"));
-    assert_int_not_equal(fixture_string(builder, "a"), fixture_string(builder, "b"));
-    uint32_t one = fixture_frame(builder, "f", "x.go", 1, 0, NULL, 0);
-    uint32_t two = fixture_frame(builder, "f", "x.go", 2, 0, NULL, 0);
-    assert_int_equal(fixture_frame(builder, "f", "x.go", 1, 0, NULL, 0), one);
+    assert_int_equal(snapshot_fixture_string(builder, "a"), snapshot_fixture_string(builder, "a"));
+    assert_int_not_equal(snapshot_fixture_string(builder, "a"),
+                         snapshot_fixture_string(builder, "b"));
+    uint32_t one = snapshot_fixture_frame(builder, "f", "x.go", 1, 0, NULL, 0);
+    uint32_t two = snapshot_fixture_frame(builder, "f", "x.go", 2, 0, NULL, 0);
+    assert_int_equal(snapshot_fixture_frame(builder, "f", "x.go", 1, 0, NULL, 0), one);
     assert_int_not_equal(one, two);
     uint32_t frames[] = {one, two, one};
-    uint32_t stack = fixture_stack(builder, frames, 3);
-    assert_int_equal(fixture_stack(builder, frames, 3), stack);
-    assert_int_not_equal(fixture_stack(builder, frames, 2), stack);
-    assert_int_equal(fixture_stack(builder, frames, 0), 0);
+    uint32_t stack = snapshot_fixture_stack(builder, frames, 3);
+    assert_int_equal(snapshot_fixture_stack(builder, frames, 3), stack);
+    assert_int_not_equal(snapshot_fixture_stack(builder, frames, 2), stack);
+    assert_int_equal(snapshot_fixture_stack(builder, frames, 0), 0);
     struct snapshot_label labels[] = {{one, two}, {two, one}};
     uint32_t set = 0;
     uint32_t again = 0;
@@ -26,7 +27,7 @@ static void test_interning(void **state)
     assert_int_equal(set, again);
     assert_success(snapshot_builder_labels(builder, labels, 0, &again));
     assert_int_equal(again, 0);
-    struct snapshot *snapshot = fixture_end(&fixture);
+    struct snapshot *snapshot = snapshot_fixture_end(&fixture);
     size_t count;
     const uint32_t *read = snapshot_stack(snapshot, stack, &count);
     assert_int_equal(count, 3);
@@ -43,10 +44,10 @@ static void test_interning(void **state)
 static void test_string_bytes(void **state)
 {
     (void)state;
-    struct fixture fixture = fixture_begin("go1.24.3");
+    struct snapshot_fixture fixture = snapshot_fixture_begin("go1.24.3");
     uint32_t id;
     assert_success(snapshot_builder_string(fixture.builder, "a\0b", 3, &id));
-    struct snapshot *snapshot = fixture_end(&fixture);
+    struct snapshot *snapshot = snapshot_fixture_end(&fixture);
     assert_int_equal(snapshot_string_size(snapshot, id), 3);
     assert_memory_equal(snapshot_string(snapshot, id), "a\0b", 4);
     snapshot_destroy(snapshot);
@@ -56,7 +57,7 @@ static void test_string_bytes(void **state)
 static void test_objects(void **state)
 {
     (void)state;
-    struct fixture fixture = fixture_begin("go1.24.3");
+    struct snapshot_fixture fixture = snapshot_fixture_begin("go1.24.3");
     struct snapshot_object object = {.address = 0x10, .kind = OBJECT_MUTEX};
     uint32_t ids[5];
     object.mutex.waiters = 1;
@@ -71,7 +72,7 @@ static void test_objects(void **state)
     assert_int_equal(ids[0], ids[1]);
     assert_int_not_equal(ids[0], ids[2]);
     assert_int_not_equal(ids[3], ids[4]);
-    struct snapshot *snapshot = fixture_end(&fixture);
+    struct snapshot *snapshot = snapshot_fixture_end(&fixture);
     assert_int_equal(snapshot_object_count(snapshot), 4);
     assert_int_equal(snapshot_object(snapshot, ids[0])->mutex.waiters, 1);
     snapshot_destroy(snapshot);
@@ -82,16 +83,16 @@ static void test_sorting(void **state)
 {
     (void)state;
     enum { COUNT = 1000 };
-    struct fixture fixture = fixture_begin("go1.24.3");
+    struct snapshot_fixture fixture = snapshot_fixture_begin("go1.24.3");
     for (uint64_t i = 0; i < COUNT; i++) {
         uint64_t id = i % 10 == 0 ? 0 : (i * 7919) % COUNT + (i % 2 == 0 ? 1ull << 40 : 0);
         size_t index;
-        fixture_goroutine(&fixture, id, fixture.worker, WAIT_REASON_CHAN_RECEIVE, &index);
-        fixture_channel(&fixture, index, 0x1000 + id * 16, DIRECTION_RECEIVE);
+        snapshot_fixture_goroutine(&fixture, id, fixture.worker, WAIT_REASON_CHAN_RECEIVE, &index);
+        snapshot_fixture_channel(&fixture, index, 0x1000 + id * 16, DIRECTION_RECEIVE);
         uint64_t words[] = {id, 7, ~id};
         assert_success(snapshot_builder_arguments(fixture.builder, index, words, 3));
     }
-    struct snapshot *snapshot = fixture_end(&fixture);
+    struct snapshot *snapshot = snapshot_fixture_end(&fixture);
     size_t count;
     const struct snapshot_goroutine *goroutines = snapshot_goroutines(snapshot, &count);
     assert_int_equal(count, COUNT - COUNT / 10);
@@ -145,18 +146,18 @@ static void test_unknown(void **state)
 static void test_waiters(void **state)
 {
     (void)state;
-    struct fixture fixture = fixture_begin("go1.24.3");
+    struct snapshot_fixture fixture = snapshot_fixture_begin("go1.24.3");
     size_t index;
     uint32_t object = 0;
     for (uint64_t id = 30; id > 0; id -= 10) {
-        fixture_goroutine(&fixture, id, fixture.worker, WAIT_REASON_CHAN_RECEIVE, &index);
-        object =
-            fixture_channel(&fixture, index, 0x50, id == 20 ? DIRECTION_SEND : DIRECTION_RECEIVE);
+        snapshot_fixture_goroutine(&fixture, id, fixture.worker, WAIT_REASON_CHAN_RECEIVE, &index);
+        object = snapshot_fixture_channel(&fixture, index, 0x50,
+                                          id == 20 ? DIRECTION_SEND : DIRECTION_RECEIVE);
     }
-    fixture_goroutine(&fixture, 40, fixture.server, WAIT_REASON_SELECT, &index);
+    snapshot_fixture_goroutine(&fixture, 40, fixture.server, WAIT_REASON_SELECT, &index);
     struct snapshot_wait twice[] = {{object, DIRECTION_RECEIVE}, {object, DIRECTION_RECEIVE}};
     assert_success(snapshot_builder_waits(fixture.builder, index, twice, 2));
-    struct snapshot *snapshot = fixture_end(&fixture);
+    struct snapshot *snapshot = snapshot_fixture_end(&fixture);
     const uint32_t *goroutines;
     const uint8_t *directions;
     size_t count;
@@ -199,19 +200,19 @@ static void test_argument_words(void **state)
     (void)state;
     enum { COUNT = 400, WORDS = 300 };
     static uint64_t words[COUNT][WORDS];
-    struct fixture fixture = fixture_begin("go1.24.3");
+    struct snapshot_fixture fixture = snapshot_fixture_begin("go1.24.3");
     uint64_t seed = 42;
     for (size_t i = 0; i < COUNT; i++) {
         size_t index;
         uint32_t stack = i % 3 == 0 ? 0 : i % 3 == 1 ? fixture.worker : fixture.server;
-        fixture_goroutine(&fixture, i + 1, stack, WAIT_REASON_SELECT, &index);
+        snapshot_fixture_goroutine(&fixture, i + 1, stack, WAIT_REASON_SELECT, &index);
         for (size_t k = 0; k < WORDS; k++) {
             words[i][k] = i % 4 == 0 && i >= 4 ? words[i - 3][k] : test_word(&seed);
         }
         assert_success(
             snapshot_builder_arguments(fixture.builder, index, words[i], i % (WORDS + 1)));
     }
-    struct snapshot *snapshot = fixture_end(&fixture);
+    struct snapshot *snapshot = snapshot_fixture_end(&fixture);
     size_t all;
     const struct snapshot_goroutine *goroutines = snapshot_goroutines(snapshot, &all);
     for (size_t i = 0; i < COUNT; i++) {
@@ -233,11 +234,11 @@ static void test_argument_words(void **state)
 static void test_user_frame(void **state)
 {
     (void)state;
-    struct fixture fixture = fixture_begin("go1.24.3");
-    uint32_t runtime = fixture_frame(fixture.builder, "runtime.bgsweep", NULL, 0, 0, NULL,
-                                     FRAME_RUNTIME | FRAME_HIDDEN);
-    uint32_t only = fixture_stack(fixture.builder, &runtime, 1);
-    struct snapshot *snapshot = fixture_end(&fixture);
+    struct snapshot_fixture fixture = snapshot_fixture_begin("go1.24.3");
+    uint32_t runtime = snapshot_fixture_frame(fixture.builder, "runtime.bgsweep", NULL, 0, 0, NULL,
+                                              FRAME_RUNTIME | FRAME_HIDDEN);
+    uint32_t only = snapshot_fixture_stack(fixture.builder, &runtime, 1);
+    struct snapshot *snapshot = snapshot_fixture_end(&fixture);
     uint32_t frame = snapshot_user_frame(snapshot, fixture.server);
     assert_string_equal(snapshot_string(snapshot, snapshot_frame(snapshot, frame)->function),
                         "main.serve");

@@ -6,30 +6,30 @@
 /* Goroutines 1 (main, server), 2..5 (workers), 6 (running), 7 (system, leaked). */
 static struct snapshot *test_program(void)
 {
-    struct fixture fixture = fixture_begin("go1.24.3");
+    struct snapshot_fixture fixture = snapshot_fixture_begin("go1.24.3");
     size_t index;
-    struct snapshot_label label = {fixture_string(fixture.builder, "tenant"),
-                                   fixture_string(fixture.builder, "t0")};
+    struct snapshot_label label = {snapshot_fixture_string(fixture.builder, "tenant"),
+                                   snapshot_fixture_string(fixture.builder, "t0")};
     uint32_t labels;
     assert_success(snapshot_builder_labels(fixture.builder, &label, 1, &labels));
     struct snapshot_goroutine *one =
-        fixture_goroutine(&fixture, 1, fixture.server, WAIT_REASON_SELECT, &index);
+        snapshot_fixture_goroutine(&fixture, 1, fixture.server, WAIT_REASON_SELECT, &index);
     one->creator = 0;
     for (uint64_t id = 2; id <= 5; id++) {
-        struct snapshot_goroutine *worker =
-            fixture_goroutine(&fixture, id, fixture.worker, WAIT_REASON_CHAN_RECEIVE, &index);
+        struct snapshot_goroutine *worker = snapshot_fixture_goroutine(
+            &fixture, id, fixture.worker, WAIT_REASON_CHAN_RECEIVE, &index);
         worker->age_ns = (int64_t)id * 60000000000;
         worker->labels = id == 3 ? labels : 0;
     }
     struct snapshot_goroutine *running =
-        fixture_goroutine(&fixture, 6, 0, WAIT_REASON_NONE, &index);
+        snapshot_fixture_goroutine(&fixture, 6, 0, WAIT_REASON_NONE, &index);
     running->status = GOROUTINE_STATUS_RUNNING;
     running->wait_reason = WAIT_REASON_CHAN_RECEIVE;
     struct snapshot_goroutine *leaked =
-        fixture_goroutine(&fixture, 7, fixture.worker, WAIT_REASON_CHAN_SEND, &index);
+        snapshot_fixture_goroutine(&fixture, 7, fixture.worker, WAIT_REASON_CHAN_SEND, &index);
     leaked->status = GOROUTINE_STATUS_LEAKED;
     leaked->flags = GOROUTINE_SYSTEM;
-    return fixture_end(&fixture);
+    return snapshot_fixture_end(&fixture);
 }
 
 /* The ids that pass the terms, as text: "2 3 4". */

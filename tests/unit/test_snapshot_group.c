@@ -6,19 +6,20 @@
  * age), 40: a worker that sends. */
 static struct snapshot *test_program(void)
 {
-    struct fixture fixture = fixture_begin("go1.24.3");
+    struct snapshot_fixture fixture = snapshot_fixture_begin("go1.24.3");
     size_t index;
     for (uint64_t i = 0; i < 4; i++) {
-        struct snapshot_goroutine *worker =
-            fixture_goroutine(&fixture, 10 + i, fixture.worker, WAIT_REASON_CHAN_RECEIVE, &index);
+        struct snapshot_goroutine *worker = snapshot_fixture_goroutine(
+            &fixture, 10 + i, fixture.worker, WAIT_REASON_CHAN_RECEIVE, &index);
         worker->age_ns = (int64_t)(i + 1) * 60;
         worker->parent = i < 2 ? 1 : 7;
         worker->flags = (uint16_t)(GOROUTINE_LOCKED | (i == 0 ? GOROUTINE_SCAN : 0));
     }
-    fixture_goroutine(&fixture, 2, fixture.server, WAIT_REASON_SELECT, &index)->age_ns = 1000;
-    fixture_goroutine(&fixture, 30, fixture.server, WAIT_REASON_SELECT, &index);
-    fixture_goroutine(&fixture, 40, fixture.worker, WAIT_REASON_CHAN_SEND, &index);
-    return fixture_end(&fixture);
+    snapshot_fixture_goroutine(&fixture, 2, fixture.server, WAIT_REASON_SELECT, &index)->age_ns =
+        1000;
+    snapshot_fixture_goroutine(&fixture, 30, fixture.server, WAIT_REASON_SELECT, &index);
+    snapshot_fixture_goroutine(&fixture, 40, fixture.worker, WAIT_REASON_CHAN_SEND, &index);
+    return snapshot_fixture_end(&fixture);
 }
 
 /* The smallest id of a group. */
@@ -142,17 +143,19 @@ static void test_many(void **state)
 {
     (void)state;
     enum { COUNT = 20000, KINDS = 3000 };
-    struct fixture fixture = fixture_begin("go1.24.3");
+    struct snapshot_fixture fixture = snapshot_fixture_begin("go1.24.3");
     static uint32_t stacks[KINDS];
     for (uint32_t i = 0; i < KINDS; i++) {
-        uint32_t frame = fixture_frame(fixture.builder, "main.f", "f.go", i + 1, 0, NULL, 0);
-        stacks[i] = fixture_stack(fixture.builder, &frame, 1);
+        uint32_t frame =
+            snapshot_fixture_frame(fixture.builder, "main.f", "f.go", i + 1, 0, NULL, 0);
+        stacks[i] = snapshot_fixture_stack(fixture.builder, &frame, 1);
     }
     size_t index;
     for (uint64_t i = 0; i < COUNT; i++) {
-        fixture_goroutine(&fixture, i + 1, stacks[i * 7 % KINDS], WAIT_REASON_SLEEP, &index);
+        snapshot_fixture_goroutine(&fixture, i + 1, stacks[i * 7 % KINDS], WAIT_REASON_SLEEP,
+                                   &index);
     }
-    struct snapshot *snapshot = fixture_end(&fixture);
+    struct snapshot *snapshot = snapshot_fixture_end(&fixture);
     struct group_list list;
     assert_success(group_list_init(&list, snapshot, NULL, 0, GROUP_BY_COUNT));
     assert_int_equal(list.count, KINDS);
