@@ -308,6 +308,23 @@ static struct error *target_live_machine(struct target_live *live)
     return NULL;
 }
 
+/* True when process PID gives its children the time namespace that it is in itself. */
+static bool target_live_keeps_clock(pid_t pid)
+{
+    char path[64];
+    char own[64];
+    char given[64];
+    (void)snprintf(path, sizeof path, "/proc/%d/ns/time", (int)pid);
+    struct error *error = proc_read_link(path, own, sizeof own);
+    if (error == NULL) {
+        (void)snprintf(path, sizeof path, "/proc/%d/ns/time_for_children", (int)pid);
+        error = proc_read_link(path, given, sizeof given);
+    }
+    bool keeps = error == NULL && strcmp(own, given) == 0;
+    error_destroy(error);
+    return keeps;
+}
+
 /* Sets how far the target's monotonic clock is ahead of ours (time_namespaces(7)). */
 static void target_live_clock(struct target_live *live)
 {
@@ -325,7 +342,9 @@ static void target_live_clock(struct target_live *live)
         live->clock_known = access("/proc/self/ns/time", F_OK) != 0;
         return;
     }
-    if (target_live_clock_offset("/proc/self/timens_offsets", &ours) &&
+    /* The offsets are those of the namespace for children, which is nearly always the own one. */
+    if (target_live_keeps_clock(getpid()) && target_live_keeps_clock(live->head.pid) &&
+        target_live_clock_offset("/proc/self/timens_offsets", &ours) &&
         target_live_clock_offset(path, &theirs)) {
         live->clock_offset = (int64_t)((uint64_t)theirs - (uint64_t)ours);
         live->clock_known = true;

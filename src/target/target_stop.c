@@ -32,6 +32,7 @@ enum {
     TARGET_STOP_SPIN_NS = 200 * 1000,        /* yield before sleeping between looks */
     TARGET_STOP_NAP_MAX_NS = 1000 * 1000,    /* longest sleep between looks */
     TARGET_STOP_AGAIN_NS = 10 * 1000 * 1000, /* interrupt again and look for an exec */
+    TARGET_STOP_ATTEMPTS = 10,               /* seizes of a thread whose refusal nothing explains */
     TARGET_STOP_ROUNDS = 10000               /* looks at the thread list */
 };
 
@@ -61,14 +62,28 @@ static enum target_stop_wait target_stop_look(pid_t tid, int *status_ret)
     return TARGET_STOP_STOPPED;
 }
 
+/* Reaps THREAD when it has ended: an exec by another thread waits until the tracer has done so. The
+ * main thread is left to the parent of the process, which we may be ourselves. */
+static void target_stop_reap(const struct target_stop *stop, struct target_stop_thread *thread)
+{
+    siginfo_t info;
+    memset(&info, 0, sizeof info);
+    if (thread->tid != stop->pid &&
+        waitid(P_PID, (id_t)thread->tid, &info, WEXITED | WNOHANG | __WALL) == 0 &&
+        info.si_pid != 0) {
+        thread->state = TARGET_STOP_THREAD_ENDED;
+    }
+}
+
 /* Takes note of how THREAD is now. */
-static void target_stop_update(struct target_stop_thread *thread)
+static void target_stop_update(const struct target_stop *stop, struct target_stop_thread *thread)
 {
     int status = 0;
     switch (target_stop_look(thread->tid, &status)) {
     case TARGET_STOP_RUNNING:
         return;
     case TARGET_STOP_ENDED:
+        target_stop_reap(stop, thread);
         thread->state = TARGET_STOP_THREAD_ENDED;
         return;
     case TARGET_STOP_STOPPED:
@@ -100,37 +115,46 @@ static struct error *target_stop_error_gone(const struct target_stop *stop)
                         (int)stop->pid);
 }
 
-/* Decides what a refused PTRACE_SEIZE of TID means: NULL when the thread has merely ended. */
-static struct error *target_stop_refused(const struct target_stop *stop, pid_t tid)
+/* Decides what a refused PTRACE_SEIZE of TID means; *ENDED when the thread has merely ended, an
+ * error when another traces it, neither when nothing explains it. */
+static struct error *target_stop_refused(const struct target_stop *stop, pid_t tid, bool *ended)
 {
     char path[64];
     char text[8192];
     (void)snprintf(path, sizeof path, "/proc/%d/task/%d/status", (int)stop->pid, (int)tid);
     struct error *error = proc_read_head(path, text, sizeof text, NULL);
-    if (error != NULL) {
-        (void)error_catch(&error, ERROR_GONE);
+    *ended = error != NULL && error_catch(&error, ERROR_GONE);
+    if (error != NULL || *ended) {
         return error;
     }
     const char *state = proc_find_field(text, "State:");
-    if (state != NULL && (*state == 'Z' || *state == 'X')) {
-        return NULL;
-    }
     uint64_t tracer = proc_find_number(text, "TracerPid:", 0);
-    if (tracer == (uint64_t)gettid()) {
-        /* Known under an id that an exec took from it; target_stop_again sees the exec. */
-        return NULL;
-    }
-    if (tracer != 0) {
-        return target_stop_error_traced((pid_t)tracer);
-    }
-    return process_explain_permission(stop->pid);
+    /* Traced by ourselves: known under an id that an exec took from it, target_stop_again sees
+     * that. */
+    *ended = (state != NULL && (*state == 'Z' || *state == 'X')) || tracer == (uint64_t)gettid();
+    return tracer == 0 || *ended ? NULL : target_stop_error_traced((pid_t)tracer);
 }
 
-/* Becomes the tracer of TID, which runs on; *ADDED tells whether there was such a thread. */
+/* Becomes the tracer of TID, which runs on; *ADDED tells whether there was such a thread. A refusal
+ * that nothing explains is tried again: the thread may have been ending when it was refused, and an
+ * exec may have given its id to another since. */
 static struct error *target_stop_seize(struct target_stop *stop, pid_t tid, bool *added)
 {
-    if (ptrace(PTRACE_SEIZE, tid, NULL, NULL) != 0) {
-        return errno == ESRCH ? NULL : target_stop_refused(stop, tid);
+    for (int attempt = 0; ptrace(PTRACE_SEIZE, tid, NULL, NULL) != 0; attempt++) {
+        bool ended = errno == ESRCH;
+        if (!ended) {
+            TRY(target_stop_refused(stop, tid, &ended));
+        }
+        if (ended) {
+            return NULL;
+        }
+        if (target_stop_gone(stop)) {
+            return target_stop_error_gone(stop);
+        }
+        if (attempt == TARGET_STOP_ATTEMPTS) {
+            return process_explain_permission(stop->pid);
+        }
+        sched_yield();
     }
     struct target_stop_thread thread = {.tid = tid};
     TRY(hash_map_put(&stop->index, (uint64_t)tid, stop->threads.count));
@@ -170,7 +194,7 @@ static size_t target_stop_sweep(struct target_stop *stop, pid_t *first_ret)
     for (size_t i = stop->settled; i < stop->threads.count; i++) {
         struct target_stop_thread *thread = &stop->threads.items[i];
         if (thread->state == TARGET_STOP_THREAD_RUNNING) {
-            target_stop_update(thread);
+            target_stop_update(stop, thread);
         }
         if (thread->state == TARGET_STOP_THREAD_RUNNING) {
             *first_ret = running == 0 ? thread->tid : *first_ret;
@@ -182,15 +206,18 @@ static size_t target_stop_sweep(struct target_stop *stop, pid_t *first_ret)
     return running;
 }
 
-/* Interrupts again whoever still runs: an exec hands ids on, and interrupts with them get lost. */
-static struct error *target_stop_again(const struct target_stop *stop)
+/* Interrupts again whoever still runs: an exec hands ids on, and interrupts with them get lost. It
+ * also kills threads that we hold. */
+static struct error *target_stop_again(struct target_stop *stop)
 {
     if (target_stop_gone(stop)) {
         return target_stop_error_gone(stop);
     }
-    for (size_t i = stop->settled; i < stop->threads.count; i++) {
-        const struct target_stop_thread *thread = &stop->threads.items[i];
-        if (thread->state == TARGET_STOP_THREAD_RUNNING) {
+    for (size_t i = 0; i < stop->threads.count; i++) {
+        struct target_stop_thread *thread = &stop->threads.items[i];
+        if (thread->state == TARGET_STOP_THREAD_HELD) {
+            target_stop_reap(stop, thread);
+        } else if (thread->state == TARGET_STOP_THREAD_RUNNING) {
             (void)ptrace(PTRACE_INTERRUPT, thread->tid, NULL, NULL);
         }
     }
