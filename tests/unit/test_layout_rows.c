@@ -241,7 +241,7 @@ static void test_find(void **state)
 }
 
 /* The row that holds for VERSION on amd64. */
-static const struct layout *test_find_version(const char *version)
+static const struct layout *test_row_of(const char *version)
 {
     return layout_find_version(version, strlen(version), LAYOUT_MACHINE_AMD64);
 }
@@ -264,7 +264,7 @@ static void test_find_version(void **state)
         {"go1.23.99999", 23, 0}, {"devel go1.24-0ee7a4b Mon Jan 6 09:00:00 2025 +0000", 24, 0},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-        const struct layout *row = test_find_version(cases[i].version);
+        const struct layout *row = test_row_of(cases[i].version);
         assert_non_null(row);
         assert_int_equal(row->minor, cases[i].minor);
         assert_int_equal(row->patch, cases[i].patch);
@@ -272,7 +272,7 @@ static void test_find_version(void **state)
     static const char *const none[] = {"",       "go",     "go1.",      "go1.17.13",
                                        "go1.28", "go2.20", "devel +abc"};
     for (size_t i = 0; i < sizeof none / sizeof none[0]; i++) {
-        assert_null(test_find_version(none[i]));
+        assert_null(test_row_of(none[i]));
     }
     char *unended = support_guarded("go1.24.13", 9); /* the size is believed, not an end */
     assert_int_equal(layout_find_version(unended, 9, LAYOUT_MACHINE_ARM64)->patch, 6);
@@ -291,12 +291,12 @@ static void test_known_differences(void **state)
     assert_int_equal(layout_find(20, LAYOUT_MACHINE_AMD64)->g.parent_goid, LAYOUT_ABSENT);
     assert_int_equal(layout_find(22, LAYOUT_MACHINE_AMD64)->mheap.arenas, 66008);
     assert_int_equal(layout_find(22, LAYOUT_MACHINE_ARM64)->mheap.arenas, 66072);
-    assert_int_equal(test_find_version("go1.23.5")->m.alllink, 328);
-    assert_int_equal(test_find_version("go1.23.12")->m.alllink, 352);
-    assert_int_equal(test_find_version("go1.23.0")->poll_desc.rd, 152);
-    assert_int_equal(test_find_version("go1.23.5")->poll_desc.rd, 160);
-    assert_int_equal(test_find_version("go1.23.3")->wait_reason_count, 37);
-    assert_int_equal(test_find_version("go1.23.5")->wait_reason_count, 38);
+    assert_int_equal(test_row_of("go1.23.5")->m.alllink, 328);
+    assert_int_equal(test_row_of("go1.23.12")->m.alllink, 352);
+    assert_int_equal(test_row_of("go1.23.0")->poll_desc.rd, 152);
+    assert_int_equal(test_row_of("go1.23.5")->poll_desc.rd, 160);
+    assert_int_equal(test_row_of("go1.23.3")->wait_reason_count, 37);
+    assert_int_equal(test_row_of("go1.23.5")->wait_reason_count, 38);
 }
 
 int main(void)
