@@ -11,8 +11,8 @@ extern const struct option option_core;
 extern const struct option option_exe;
 const struct option_group *option_group_target(void);
 
-/* One option per term of snapshot/filter.h, except for FILTER_USER_ONLY: commands that take filters show
- * user goroutines unless they are told otherwise. */
+/* One option per term of snapshot/filter.h, except for FILTER_USER_ONLY: commands that take filters
+ * show user goroutines unless they are told otherwise. */
 const struct option_group *option_group_filter(void);
 
 /* --output, --color, --quiet, --verbose, --help: what every command understands. */

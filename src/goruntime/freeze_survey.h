@@ -12,6 +12,7 @@ struct freeze_survey {
     uint64_t bytes; /* their sum, overlaps counted twice */
 };
 
+/* Frees the ranges. */
 void freeze_survey_deinit(struct freeze_survey *survey);
 
 /* The runtime's tables: module sections and masks, mspans, arena metadata. */

@@ -28,6 +28,8 @@ NODISCARD struct error *goruntime_create(struct target *target, struct image *im
                                          struct goruntime **ret);
 void goruntime_destroy(struct goruntime *runtime);
 
+/* What the runtime was found in and with; all live as long as RUNTIME, target and image as given.
+ */
 struct target *goruntime_target(const struct goruntime *runtime);
 struct image *goruntime_image(const struct goruntime *runtime);
 const struct layout *goruntime_layout(const struct goruntime *runtime);

@@ -54,6 +54,7 @@ uint64_t heap_object_count(const struct heap *heap);
 /* Spans that were left out; not 0 means that the heap is not wholly known. */
 size_t heap_odd_spans(const struct heap *heap);
 
+/* The spans in order of address, *COUNT of them; live as long as HEAP. */
 const struct heap_span *heap_spans(const struct heap *heap, size_t *count);
 
 /* The object that holds ADDRESS; false when it lies in no heap object (stack, global, freed span,

@@ -16,8 +16,8 @@ void mark_destroy(struct mark *mark);
 NODISCARD struct error *mark_hide_sudogs(struct mark *mark, const uint64_t *addresses,
                                          size_t count);
 
-/* Has mark_take_hits tell when the object that holds ADDRESS gets marked; false when it lies in no heap
- * object. *NUMBER_RET is the object's number. Call before the first mark_add. */
+/* Has mark_take_hits tell when the object that holds ADDRESS gets marked; false when it lies in no
+ * heap object. *NUMBER_RET is the object's number. Call before the first mark_add. */
 NODISCARD struct error *mark_watch(struct mark *mark, uint64_t address, bool *in_heap_ret,
                                    uint64_t *number_ret);
 

@@ -32,6 +32,9 @@ struct roots_frame {
 };
 
 struct roots_frames;
+
+/* The frames of IMAGE, empty until asked for; RULES and IMAGE must outlive them. Destroying NULL is
+ * fine. */
 NODISCARD struct error *roots_frames_create(const struct unwind_rules *rules, struct image *image,
                                             struct roots_frames **ret);
 void roots_frames_destroy(struct roots_frames *frames);
