@@ -383,6 +383,7 @@ static struct error *dump_go_fetch_words(struct dump_go *run,
     }
     uint64_t *words = realloc(run->words, run->word_count * sizeof *words);
     if (words == NULL) {
+        run->words_known = false;
         return error_no_memory();
     }
     run->words = words;

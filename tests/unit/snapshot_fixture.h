@@ -1,5 +1,5 @@
 /* A small program's goroutines, for tests of the rooms snapshot and emit.
- * snapshot_snapshot_fixture_begin, then snapshot_fixture_goroutine for each, then
+ * snapshot_fixture_begin, then snapshot_fixture_goroutine for each, then
  * snapshot_fixture_end. Stacks: WORKER (chan receive under main.worker), SERVER (select under
  * net/http and main), RECURSION (deep). */
 #ifndef UNPARK_TESTS_UNIT_SNAPSHOT_FIXTURE_H
