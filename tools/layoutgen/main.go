@@ -1,7 +1,7 @@
 // Command layoutgen writes and checks src/layout/rows.inc, the facts about Go's runtime that change
 // between releases, from real toolchains.
 //
-//	layoutgen [-write | -check | -table] [-root DIR] [-rows FILE] [-goexperiment LIST] TOOLCHAIN...
+//	layoutgen [-write | -check | -table] [-root DIR] [-rows FILE] [-goexperiment LIST] [-race] TOOLCHAIN...
 //
 // A TOOLCHAIN is a GOROOT folder, a GOTOOLCHAIN name ("go1.22.0"), or "-" for the lines that
 // tests/toolchains.sh prints, from standard input. Without a mode the rows go to standard output.
@@ -21,7 +21,7 @@ import (
 type options struct {
 	write, check, table bool
 	root, rows          string
-	experiment          string
+	variant             variant
 	toolchains          []string
 }
 
@@ -59,7 +59,10 @@ func run() error {
 			return err
 		}
 		for _, machine := range machines {
-			r, err := makeRow(w, t, filepath.Join(o.root, "tools", "layoutgen", "probe"), machine, o.experiment)
+			if o.variant.race && machine != "amd64" {
+				continue // cgo for another machine needs a compiler for it
+			}
+			r, err := makeRow(w, t, filepath.Join(o.root, "tools", "layoutgen", "probe"), machine, o.variant)
 			if err != nil {
 				return err
 			}
@@ -80,7 +83,8 @@ func parseOptions() (*options, error) {
 	flag.BoolVar(&o.table, "table", false, "print rows.inc as tables for a reader")
 	flag.StringVar(&o.root, "root", "", "the repository (default: found from the working folder upwards)")
 	flag.StringVar(&o.rows, "rows", "", "the rows to use instead of src/layout/rows.inc")
-	flag.StringVar(&o.experiment, "goexperiment", "", "build the probe with this GOEXPERIMENT")
+	flag.StringVar(&o.variant.experiment, "goexperiment", "", "build the probe with this GOEXPERIMENT")
+	flag.BoolVar(&o.variant.race, "race", false, "build the probe with the race detector (and cgo), for amd64 alone")
 	flag.Parse()
 	if o.root == "" {
 		dir, err := filepath.Abs(".")

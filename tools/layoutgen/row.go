@@ -39,13 +39,13 @@ func (w *wants) keys() []string {
 }
 
 // makeRow builds the probe with t for machine and reads the row from it.
-func makeRow(w *wants, t *toolchain, probeDir, machine, experiment string) (*row, error) {
+func makeRow(w *wants, t *toolchain, probeDir, machine string, v variant) (*row, error) {
 	temp, err := os.MkdirTemp("", "layoutgen")
 	if err != nil {
 		return nil, err
 	}
 	defer os.RemoveAll(temp)
-	path, err := t.build(probeDir, temp, machine, experiment)
+	path, err := t.build(probeDir, temp, machine, v)
 	if err != nil {
 		return nil, err
 	}

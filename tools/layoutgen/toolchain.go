@@ -56,13 +56,23 @@ func openToolchain(arg string) (*toolchain, error) {
 	return t, err
 }
 
+// A variant is what a build of the probe may differ in from the plain one.
+type variant struct {
+	experiment string // GOEXPERIMENT
+	race       bool
+}
+
 // build builds the probe in dir for machine and returns the executable's path inside temp.
-func (t *toolchain) build(dir, temp, machine, experiment string) (string, error) {
+func (t *toolchain) build(dir, temp, machine string, v variant) (string, error) {
 	path := filepath.Join(temp, "probe-"+t.version+"-"+machine)
 	cmd := exec.Command(filepath.Join(t.goroot, "bin", "go"), "build", "-buildvcs=false",
 		"-ldflags=-compressdwarf=false", "-o", path, ".")
 	cmd.Dir = dir
-	cmd.Env = buildEnv(t.goroot, machine, experiment)
+	cmd.Env = buildEnv(t.goroot, machine, v.experiment)
+	if v.race {
+		cmd.Args = append(cmd.Args[:2:2], append([]string{"-race"}, cmd.Args[2:]...)...)
+		cmd.Env = append(cmd.Env, "CGO_ENABLED=1")
+	}
 	_, err := output(cmd)
 	return path, err
 }
