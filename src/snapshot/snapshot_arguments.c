@@ -82,7 +82,7 @@ static void snapshot_words_put_difference(struct snapshot_words *words,
 static void snapshot_words_encode(struct snapshot_words *words, const struct snapshot_span *span,
                                   const uint64_t *values, size_t count)
 {
-    const uint64_t *template = words->templates.items + span->first;
+    const uint64_t *template = span->count > 0 ? words->templates.items + span->first : NULL;
     struct snapshot_words_history history = {0};
     unsigned run = 0;
     for (size_t i = 0; i < count; i++) {
@@ -210,13 +210,13 @@ void snapshot_arguments(const struct snapshot *snapshot, const struct snapshot_g
         return;
     }
     struct snapshot_span span = words->stacks.items[goroutine->stack];
-    struct snapshot_words_reader reader = {.position =
-                                               words->bytes.items + goroutine->arguments - 1,
-                                           .end = words->bytes.items + words->bytes.count,
-                                           .template = words->templates.items + span.first,
-                                           .template_count = (size_t)span.count,
-                                           .values = values,
-                                           .capacity = capacity};
+    struct snapshot_words_reader reader = {
+        .position = words->bytes.items + goroutine->arguments - 1,
+        .end = words->bytes.items + words->bytes.count,
+        .template = span.count == 0 ? NULL : words->templates.items + span.first,
+        .template_count = (size_t)span.count,
+        .values = values,
+        .capacity = capacity};
     size_t total = 0;
     for (unsigned shift = 0; shift < 28 && reader.position < reader.end; shift += 7) {
         uint8_t byte = *reader.position++;
