@@ -296,7 +296,8 @@ static struct error *memory_walk_piece(struct memory *memory, uint64_t address, 
 struct error *memory_walk(struct memory *memory, uint64_t start, uint64_t end, size_t overlap,
                           memory_visitor *visitor, void *context)
 {
-    CLEANUP_FREE uint8_t *piece = malloc(MEMORY_PIECE);
+    uint64_t room = start < end && end - start < MEMORY_PIECE ? end - start : MEMORY_PIECE;
+    CLEANUP_FREE uint8_t *piece = malloc(room);
     if (piece == NULL) {
         return error_no_memory();
     }
