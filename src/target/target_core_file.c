@@ -316,6 +316,7 @@ static struct error *target_core_adopt(struct target_core *core, const char *pat
         core->head.executable[0] = unnamed ? '\0' : core->head.executable[0];
         return error;
     }
+    TRY(target_core_fill_gaps(core, descriptor));
     TRY(target_core_lay_path(core, core->head.executable, descriptor));
     core->executable = descriptor;
     descriptor = -1;

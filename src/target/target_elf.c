@@ -95,7 +95,8 @@ static struct error *target_elf_header(struct target_elf *elf, struct cursor *cu
     struct target_elf_segment segment = {.offset = header.p_offset,
                                          .address = header.p_vaddr,
                                          .file_size = header.p_filesz,
-                                         .writable = (header.p_flags & PF_W) != 0};
+                                         .writable = (header.p_flags & PF_W) != 0,
+                                         .executable = (header.p_flags & PF_X) != 0};
     return vector_append(&elf->segments, segment);
 }
 

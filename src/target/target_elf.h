@@ -19,6 +19,7 @@ struct target_elf_segment {
     uint64_t address;
     uint64_t file_size;
     bool writable;
+    bool executable;
 };
 
 /* The first bytes of an ELF file, decoded. */
