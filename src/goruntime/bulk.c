@@ -152,11 +152,24 @@ static struct error *bulk_pass(struct bulk *bulk, const struct gather_item *item
     return NULL;
 }
 
+/* True when ITEMS need no sorting. */
+static bool bulk_is_sorted(const struct gather_item *items, size_t count)
+{
+    for (size_t i = 1; i < count; i++) {
+        if (items[i].address < items[i - 1].address) {
+            return false;
+        }
+    }
+    return true;
+}
+
 /* Visits batch by batch. */
 struct error *bulk_visit(struct bulk *bulk, struct gather_item *items, struct gather_item *scratch,
                          size_t count, bulk_visitor *visitor, void *context)
 {
-    gather_sort(items, scratch, count);
+    if (!bulk_is_sorted(items, count)) {
+        gather_sort(items, scratch, count);
+    }
     for (size_t next = 0; next < count;) {
         uint64_t gap;
         struct bulk_mode *mode = bulk_choose(bulk, &gap);

@@ -54,21 +54,26 @@ static void goroutine_decode_start(const struct layout *layout, const uint8_t *b
     record->origin = UNWIND_PARKED;
 }
 
+/* Decodes status and wait reason. */
+void goroutine_decode_status(const struct layout *layout, const uint8_t *bytes,
+                             struct goroutine_record *ret)
+{
+    uint32_t status = bytes_u32(bytes + layout->g.atomicstatus);
+    uint32_t number = status & ~(uint32_t)GOROUTINE_SCAN_BIT;
+    ret->flags = number == status ? 0 : GOROUTINE_SCAN;
+    ret->status =
+        number < sizeof goroutine_statuses ? goroutine_statuses[number] : GOROUTINE_STATUS_UNKNOWN;
+    uint8_t reason = goroutine_byte(bytes, layout->g.waitreason);
+    ret->wait_reason =
+        reason < layout->wait_reason_count ? layout->wait_reasons[reason] : WAIT_REASON_NONE;
+}
+
 /* Decodes one g. */
 void goroutine_decode(const struct layout *layout, const uint8_t *bytes, uint64_t address,
                       struct goroutine_record *ret)
 {
     *ret = (struct goroutine_record){.g = address};
-    uint32_t status = bytes_u32(bytes + layout->g.atomicstatus);
-    if ((status & GOROUTINE_SCAN_BIT) != 0) {
-        ret->flags |= GOROUTINE_SCAN;
-        status &= ~(uint32_t)GOROUTINE_SCAN_BIT;
-    }
-    ret->status =
-        status < sizeof goroutine_statuses ? goroutine_statuses[status] : GOROUTINE_STATUS_UNKNOWN;
-    uint8_t reason = goroutine_byte(bytes, layout->g.waitreason);
-    ret->wait_reason =
-        reason < layout->wait_reason_count ? layout->wait_reasons[reason] : WAIT_REASON_NONE;
+    goroutine_decode_status(layout, bytes, ret);
     ret->goid = goroutine_word(bytes, layout->g.goid);
     ret->stack_lo = goroutine_word(bytes, layout->g.stack_lo);
     ret->stack_hi = goroutine_word(bytes, layout->g.stack_hi);
@@ -97,12 +102,21 @@ bool goroutine_is_alive(const struct goroutine_record *record)
 }
 
 /* Compares what a run changes. A goroutine that became runnable has not moved yet. */
-bool goroutine_has_moved(const struct goroutine_record *then, const struct goroutine_record *now)
+bool goroutine_has_moved(const struct layout *layout, const uint8_t *bytes,
+                         const struct goroutine_record *then)
 {
-    return then->goid != now->goid || then->sequence != now->sequence || then->pc != now->pc ||
-           then->sp != now->sp || then->stack_lo != now->stack_lo ||
-           then->stack_hi != now->stack_hi || !goroutine_is_alive(now) ||
-           now->status == GOROUTINE_STATUS_RUNNING || now->status == GOROUTINE_STATUS_COPYSTACK;
+    struct goroutine_record now;
+    if (goroutine_word(bytes, layout->g.goid) != then->goid ||
+        goroutine_byte(bytes, layout->g.tracking_seq) != then->sequence ||
+        goroutine_word(bytes, layout->g.stack_lo) != then->stack_lo ||
+        goroutine_word(bytes, layout->g.stack_hi) != then->stack_hi) {
+        return true;
+    }
+    goroutine_decode_status(layout, bytes, &now);
+    goroutine_decode_start(layout, bytes, &now);
+    return now.pc != then->pc || now.sp != then->sp || now.status == GOROUTINE_STATUS_RUNNING ||
+           now.status == GOROUTINE_STATUS_COPYSTACK || now.status == GOROUTINE_STATUS_DEAD ||
+           now.status == GOROUTINE_STATUS_IDLE || now.status == GOROUTINE_STATUS_UNKNOWN;
 }
 
 /* What the visitor of goroutine_read needs. */
@@ -137,23 +151,41 @@ struct error *goroutine_read(struct bulk *bulk, const struct layout *layout,
     return bulk_visit(bulk, items, scratch, count, goroutine_visit, &context);
 }
 
-/* Orders addresses. */
-static int goroutine_compare(const void *left, const void *right)
+/* Sorts LIST by radix; SCRATCH has room for COUNT. */
+static void goroutine_list_order(uint64_t *list, uint64_t *scratch, size_t count)
 {
-    uint64_t a = *(const uint64_t *)left;
-    uint64_t b = *(const uint64_t *)right;
-    return a < b ? -1 : a > b;
+    for (unsigned shift = 0; shift < 64; shift += 8) {
+        size_t starts[257] = {0};
+        for (size_t i = 0; i < count; i++) {
+            starts[(list[i] >> shift & 0xff) + 1]++;
+        }
+        if (starts[(list[0] >> shift & 0xff) + 1] == count) {
+            continue; /* the same digit everywhere */
+        }
+        for (size_t i = 1; i < 256; i++) {
+            starts[i] += starts[i - 1];
+        }
+        for (size_t i = 0; i < count; i++) {
+            scratch[starts[list[i] >> shift & 0xff]++] = list[i];
+        }
+        memcpy(list, scratch, count * sizeof *list);
+    }
 }
 
-/* Sorts LIST and drops doubles, nil and addresses that cannot be; returns how many are left. */
-static size_t goroutine_list_sort(uint64_t *list, size_t count)
+/* Sorts LIST and drops doubles, nil and addresses that cannot be. */
+static struct error *goroutine_list_sort(uint64_t *list, size_t count, size_t *ret)
 {
     bool sorted = true;
     for (size_t i = 1; i < count && sorted; i++) {
         sorted = list[i] >= list[i - 1];
     }
     if (!sorted) {
-        qsort(list, count, sizeof *list, goroutine_compare);
+        uint64_t *scratch = malloc(count * sizeof *scratch);
+        if (scratch == NULL) {
+            return error_no_memory();
+        }
+        goroutine_list_order(list, scratch, count);
+        free(scratch);
     }
     size_t kept = 0;
     for (size_t i = 0; i < count; i++) {
@@ -162,7 +194,8 @@ static size_t goroutine_list_sort(uint64_t *list, size_t count)
             list[kept++] = list[i];
         }
     }
-    return kept;
+    *ret = kept;
+    return NULL;
 }
 
 /* Reads allglen, then allgptr, as the runtime does without its lock: the array then has at least
@@ -189,7 +222,7 @@ struct error *goroutine_list(struct goruntime *runtime, uint64_t **ret, size_t *
     if (count > 0) {
         TRY(target_read(runtime->target, array, list, (size_t)count * sizeof *list));
     }
-    *count_ret = goroutine_list_sort(list, (size_t)count);
+    TRY(goroutine_list_sort(list, (size_t)count, count_ret));
     *ret = TAKE(list);
     return NULL;
 }

@@ -38,9 +38,14 @@ void goroutine_decode(const struct layout *layout, const uint8_t *bytes, uint64_
 /* True when RECORD is a goroutine: alive, with an id. */
 bool goroutine_is_alive(const struct goroutine_record *record);
 
-/* True when NOW shows the goroutine of THEN at another place of its life: it ran, ended or had its
- * stack moved in between. */
-bool goroutine_has_moved(const struct goroutine_record *then, const struct goroutine_record *now);
+/* Sets status, wait reason and the flag of a collector's scan from the BYTES of a g. */
+void goroutine_decode_status(const struct layout *layout, const uint8_t *bytes,
+                             struct goroutine_record *ret);
+
+/* True when the BYTES of its g show the goroutine of THEN at another place of its life: it ran,
+ * ended or had its stack moved in between. */
+bool goroutine_has_moved(const struct layout *layout, const uint8_t *bytes,
+                         const struct goroutine_record *then);
 
 /* Reads every g whose address is in ITEMS (COUNT of them; the tag is a bulk_tag with any size, its
  * number chooses the record) into RECORDS. An unreadable one gets status GOROUTINE_STATUS_UNKNOWN

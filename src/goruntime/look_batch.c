@@ -53,13 +53,15 @@ static struct error *look_batch_compare(void *context, const struct gather_item 
     uint32_t index = bulk_index(item);
     struct goroutine_record *record = &worker->records[index];
     struct goroutine_record now = {.g = item->address};
-    if (bytes != NULL) {
-        goroutine_decode(worker->look->runtime->layout, bytes, item->address, &now);
-    }
-    if (!goroutine_has_moved(record, &now)) {
+    const struct layout *layout = worker->look->runtime->layout;
+    if (bytes != NULL && !goroutine_has_moved(layout, bytes, record)) {
+        goroutine_decode_status(layout, bytes, &now);
         record->status = now.status;
         record->wait_reason = now.wait_reason;
         return NULL;
+    }
+    if (bytes != NULL) {
+        goroutine_decode(layout, bytes, item->address, &now);
     }
     if (!check->last || !goroutine_is_alive(&now)) {
         *record = now;
