@@ -8,7 +8,7 @@
 
 enum {
     LOOK_BATCH_MIN = 512,
-    LOOK_BATCH_MAX = 8192,
+    LOOK_BATCH_MAX = 4096,
     LOOK_BATCHES_PER_WORKER = 4,
     LOOK_WORKERS_MAX = 16,
     LOOK_PARKED_MIN = 1 << 16, /* waits that are resolved at once, at least */
