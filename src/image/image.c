@@ -222,6 +222,24 @@ static struct error *image_init(struct image *image)
     return image_read_build_id(image);
 }
 
+/* ERROR of a core whose executable cannot be read becomes the reason for it: what is missing there
+ * (read-only data are rarely dumped) made the core look like something else. */
+static struct error *image_explain(const struct image *image, struct error *error)
+{
+    size_t index = image_find_executable(&image->memory);
+    if (target_kind(image->target) != TARGET_KIND_CORE ||
+        error_code(error) == ERROR_OUT_OF_MEMORY ||
+        (index != MEMORY_NO_FILE && image->memory.files.items[index].state == MEMORY_FILE_ELF)) {
+        return error;
+    }
+    const char *path = target_executable(image->target);
+    struct error *reason = error_create(
+        ERROR_GONE, "%s: its executable%s%s cannot be read, and the core alone does not suffice",
+        target_name(image->target), path[0] != '\0' ? " " : "", path);
+    error_destroy(error);
+    return error_advise(reason, "name the executable that the core came from (--exe)");
+}
+
 /* Find, decide, load. */
 struct error *image_create(struct target *target, struct image **ret)
 {
@@ -236,6 +254,7 @@ struct error *image_create(struct target *target, struct image **ret)
         error = error_no_memory();
     }
     if (error != NULL) {
+        error = image_explain(image, error);
         image_destroy(image);
         return error;
     }
