@@ -6,7 +6,6 @@
 #include "image/image.h"
 #include "service/service_internal.h"
 #include "target/target.h"
-#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -14,14 +13,6 @@
 
 CLEANUP_DEFINE(service, struct service, service_close)
 CLEANUP_DEFINE(builder, struct snapshot_builder, snapshot_builder_destroy)
-
-/* One target, opened as far as requests needed it so far. */
-struct service {
-    pthread_mutex_t lock; /* held for the length of a request */
-    struct target *target;
-    struct image *image;       /* NULL until the first request */
-    struct goruntime *runtime; /* NULL until the first request */
-};
 
 /* Opens the one Go process whose names hold PATTERN. */
 static struct error *service_open_name(const char *pattern, struct target **ret)
@@ -100,7 +91,7 @@ void service_close(struct service *service)
 }
 
 /* ERROR (may be NULL) with the target's name in front, unless a lower room put it there already. */
-static struct error *service_name_error(const struct service *service, struct error *error)
+struct error *service_name_error(const struct service *service, struct error *error)
 {
     const char *name = target_name(service->target);
     if (error == NULL || strncmp(error_message(error), name, strlen(name)) == 0) {
@@ -110,7 +101,7 @@ static struct error *service_name_error(const struct service *service, struct er
 }
 
 /* Finds the Go code and the runtime of the target, once. */
-static struct error *service_prepare(struct service *service)
+struct error *service_prepare(struct service *service)
 {
     if (service->image == NULL) {
         TRY(service_name_error(service, image_create(service->target, &service->image)));
@@ -141,7 +132,7 @@ static int8_t service_modified(const struct image_build_info *info)
 }
 
 /* Fills in who the program is. */
-static struct error *service_identify(struct service *service, struct snapshot_builder *builder)
+struct error *service_identify(struct service *service, struct snapshot_builder *builder)
 {
     const struct image_build_info *info = image_build_info(service->image);
     struct snapshot_program program = *snapshot_builder_program(builder);
@@ -217,8 +208,7 @@ static struct error *service_collect(struct service *service, const struct servi
 }
 
 /* Counts the threads of the target, when the look did not. */
-static struct error *service_count_threads(struct service *service,
-                                           struct snapshot_program *program)
+struct error *service_count_threads(struct service *service, struct snapshot_program *program)
 {
     if (program->threads != SNAPSHOT_UNKNOWN) {
         return NULL;
@@ -235,7 +225,7 @@ static struct error *service_count_threads(struct service *service,
 }
 
 /* Nanoseconds of Unix time. */
-static int64_t service_wall_clock(void)
+int64_t service_wall_clock(void)
 {
     struct timespec now;
     if (clock_gettime(CLOCK_REALTIME, &now) != 0) {

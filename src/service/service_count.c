@@ -13,6 +13,7 @@
 #include "image/image.h"
 #include "service/service_internal.h"
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -201,12 +202,21 @@ static struct error *service_count_create(size_t count, struct service_count_poo
     return NULL;
 }
 
-/* The reason in ERROR as one line of its own in *RET. */
-static struct error *service_count_reason(const struct error *error, char **ret)
+/* MESSAGE without the process's name in front, which the row tells already. */
+static const char *service_count_cut_name(const char *message, pid_t pid)
 {
-    const char *advice = error_advice(error);
+    char prefix[32];
+    int size = snprintf(prefix, sizeof prefix, "process %d (", (int)pid);
+    const char *end = strstr(message, "): ");
+    return end != NULL && strncmp(message, prefix, (size_t)size) == 0 ? end + 3 : message;
+}
+
+/* The reason in JOB's error as one line of its own in *RET. */
+static struct error *service_count_reason(const struct service_count_job *job, char **ret)
+{
+    const char *advice = error_advice(job->error);
     struct string_builder line = {0};
-    string_builder_add(&line, error_message(error));
+    string_builder_add(&line, service_count_cut_name(error_message(job->error), job->pid));
     if (advice != NULL) {
         string_builder_format(&line, " (%s)", advice);
     }
@@ -234,7 +244,7 @@ static struct error *service_count_report(struct service_count_job *job,
     if (error_code(job->error) == ERROR_GONE) {
         process->pid = 0;
     }
-    return service_count_reason(job->error, &process->reach);
+    return service_count_reason(job, &process->reach);
 }
 
 /* Counts the goroutines of many processes. */

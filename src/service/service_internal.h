@@ -3,8 +3,36 @@
 #define UNPARK_SERVICE_SERVICE_INTERNAL_H
 
 #include "base/error.h"
+#include "goruntime/goruntime.h"
+#include "image/image.h"
 #include "service/service.h"
+#include "target/target.h"
+#include <pthread.h>
 #include <sys/types.h>
+
+/* One target, opened as far as requests needed it so far. */
+struct service {
+    pthread_mutex_t lock; /* held for the length of a request */
+    struct target *target;
+    struct image *image;       /* NULL until the first request */
+    struct goruntime *runtime; /* NULL until the first request */
+};
+
+/* Finds the Go code and the runtime of the target, once. */
+NODISCARD struct error *service_prepare(struct service *service);
+
+/* Fills in who the program is. */
+NODISCARD struct error *service_identify(struct service *service, struct snapshot_builder *builder);
+
+/* ERROR (may be NULL) with the target's name in front, unless a lower room put it there already. */
+NODISCARD struct error *service_name_error(const struct service *service, struct error *error);
+
+/* Counts the threads of the target, when the look did not. */
+NODISCARD struct error *service_count_threads(struct service *service,
+                                              struct snapshot_program *program);
+
+/* Nanoseconds of Unix time; SNAPSHOT_UNKNOWN when the clock fails. */
+int64_t service_wall_clock(void);
 
 /* The one Go process whose command, executable or main module holds PATTERN. ERROR_GONE when there
  * is none; several are an ERROR_USAGE that lists them. */

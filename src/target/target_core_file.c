@@ -376,8 +376,8 @@ static struct error *target_core_search(struct target_core *core)
         CLEANUP(string_builder_deinit) struct string_builder builder = {0};
         string_builder_add_escaped(&builder, known, strlen(known));
         log_line(LOG_LEVEL_WARNING,
-                 "%s: its executable %s was not found; what the core leaves out is unknown",
-                 core->head.name, string_builder_text(&builder));
+                 "%s: its executable%s%s was not found; what the core leaves out is unknown",
+                 core->head.name, known[0] == '\0' ? "" : " ", string_builder_text(&builder));
     }
     return NULL;
 }

@@ -325,8 +325,36 @@ def test_user_frames_say_what_they_hide(unpark, parked):
 def test_default_mode_does_not_attach(unpark, parked):
     if shutil.which("strace") is None:
         pytest.skip("strace is not installed")
-    result = unpark("dump", parked.pid, prefix=["strace", "-f", "-e", "trace=ptrace", "-o", "/dev/fd/2"])
+    # the leak checker of a sanitized build cannot work under strace
+    options = os.environ.get("ASAN_OPTIONS", "") + ":detect_leaks=0"
+    result = unpark("dump", parked.pid, env={"ASAN_OPTIONS": options},
+                    prefix=["strace", "-f", "-e", "trace=ptrace", "-o", "/dev/fd/2"])
     assert result.code == 0 and "ptrace(" not in result.err
+
+
+# ---- cores ----
+
+
+@pytest.mark.parametrize("kind", ["stripped", "pie"])
+def test_core_of_gdb_equals_the_process(unpark, newest, start, tmp_path, kind):
+    """gcore leaves out .rodata and .gopclntab without a word; they come from the executable."""
+    if shutil.which("gcore") is None:
+        pytest.skip("gcore (gdb) is not installed")
+    program = start(newest.build("parked", kind))
+    live = unpark("dump", program.pid, "--format=go")
+    subprocess.run(["gcore", "-o", tmp_path / "core", str(program.pid)], check=True, capture_output=True)
+    core = tmp_path / f"core.{program.pid}"
+    try:
+        dead = unpark("dump", core, "--format=go")
+        assert dead.code == 0 and dead.err == "" and dead.out == live.out
+        wrong = unpark("dump", core, "--exe=/bin/cat")
+        assert wrong.code == 2 and "build id" in one_line(wrong)
+        os.truncate(core, 5000)
+        cut = unpark("dump", core)
+        assert cut.code == 3 and cut.out == ""
+        assert all(line.startswith("unpark: core file ") for line in cut.err.splitlines()), cut
+    finally:
+        core.unlink()
 
 
 # ---- colour and progress ----
