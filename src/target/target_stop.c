@@ -7,7 +7,9 @@
  *   delivery even when we die; on detaching it is passed on.
  * - When all known threads are stopped and a new look at the thread list shows no other, none can
  * come: only a running thread makes threads.
- * - An exec replaces the threads; the death of the old address space (MEMORY) tells. */
+ * - An exec replaces the threads; the death of the old address space (MEMORY) tells. Until the
+ * tracer has reaped the threads that an exec kills, the exec hangs, and with it any PTRACE_SEIZE:
+ * therefore somebody else, the thread that asked for the stop, reaps too. */
 #include "target/target_stop.h"
 
 #include "base/cleanup.h"
@@ -62,17 +64,31 @@ static enum target_stop_wait target_stop_look(pid_t tid, int *status_ret)
     return TARGET_STOP_STOPPED;
 }
 
-/* Reaps THREAD when it has ended: an exec by another thread waits until the tracer has done so. The
- * main thread is left to the parent of the process, which we may be ourselves. */
-static void target_stop_reap(const struct target_stop *stop, struct target_stop_thread *thread)
+/* Reaps thread TID of process PID when we trace it and it has ended; true then. The main thread is
+ * left to the parent of the process, which we may be ourselves. Looks first: of a traced thread
+ * waitid would take a stop as well, whatever it is asked for, and with it a signal. */
+static bool target_stop_reap(pid_t pid, pid_t tid)
 {
-    siginfo_t info;
-    memset(&info, 0, sizeof info);
-    if (thread->tid != stop->pid &&
-        waitid(P_PID, (id_t)thread->tid, &info, WEXITED | WNOHANG | __WALL) == 0 &&
-        info.si_pid != 0) {
-        thread->state = TARGET_STOP_THREAD_ENDED;
+    int status;
+    if (target_stop_look(tid, &status) != TARGET_STOP_ENDED) {
+        return false;
     }
+    if (tid != pid) {
+        siginfo_t info;
+        (void)waitid(P_PID, (id_t)tid, &info, WEXITED | WNOHANG | __WALL);
+    }
+    return true;
+}
+
+void target_stop_reap_ended(pid_t pid)
+{
+    CLEANUP_FREE pid_t *tids = NULL;
+    size_t count = 0;
+    struct error *error = proc_list_threads(pid, &tids, &count);
+    for (size_t i = 0; error == NULL && i < count; i++) {
+        (void)target_stop_reap(pid, tids[i]);
+    }
+    error_destroy(error);
 }
 
 /* Takes note of how THREAD is now. */
@@ -83,7 +99,7 @@ static void target_stop_update(const struct target_stop *stop, struct target_sto
     case TARGET_STOP_RUNNING:
         return;
     case TARGET_STOP_ENDED:
-        target_stop_reap(stop, thread);
+        (void)target_stop_reap(stop->pid, thread->tid);
         thread->state = TARGET_STOP_THREAD_ENDED;
         return;
     case TARGET_STOP_STOPPED:
@@ -216,7 +232,8 @@ static struct error *target_stop_again(struct target_stop *stop)
     for (size_t i = 0; i < stop->threads.count; i++) {
         struct target_stop_thread *thread = &stop->threads.items[i];
         if (thread->state == TARGET_STOP_THREAD_HELD) {
-            target_stop_reap(stop, thread);
+            thread->state = target_stop_reap(stop->pid, thread->tid) ? TARGET_STOP_THREAD_ENDED
+                                                                     : TARGET_STOP_THREAD_HELD;
         } else if (thread->state == TARGET_STOP_THREAD_RUNNING) {
             (void)ptrace(PTRACE_INTERRUPT, thread->tid, NULL, NULL);
         }

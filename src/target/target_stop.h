@@ -63,6 +63,9 @@ NODISCARD struct error *target_stop_hold(struct target_stop *stop);
  * is detached by the kernel when the tracer thread ends. */
 void target_stop_release(struct target_stop *stop);
 
+/* Reaps the threads of process PID that we trace and that have ended; from any thread of ours. */
+void target_stop_reap_ended(pid_t pid);
+
 /* Notes the threads when others keep all of them stopped (then *RET), else ERROR_PERMISSION when
  * the process has a tracer. */
 NODISCARD struct error *target_stop_passive_init(struct target_stop *stop, bool *ret);

@@ -1,10 +1,14 @@
 /* The life of the thread that traces: it stops the target, waits to be told, lets go and ends. */
 #include "target/target_stop.h"
 
+#include "base/clock.h"
 #include <errno.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
+
+enum { TARGET_STOP_REAP_NS = 10 * 1000 * 1000 /* between looks for ended threads */ };
 
 /* Frees STOP, whose tracer has ended or never was. */
 static void target_stop_free(struct target_stop *stop)
@@ -26,17 +30,34 @@ static void target_stop_enter(struct target_stop *stop, enum target_stop_phase p
     pthread_mutex_unlock(&stop->lock);
 }
 
-/* Waits until the phase is no longer PHASE; returns the new one. */
-static enum target_stop_phase target_stop_leave(struct target_stop *stop,
-                                                enum target_stop_phase phase)
+/* Waits until the target is stopped or that failed; reaps meanwhile what an exec may be waiting
+ * for. */
+static enum target_stop_phase target_stop_await_phase(struct target_stop *stop)
 {
     pthread_mutex_lock(&stop->lock);
-    while (stop->phase == phase) {
-        pthread_cond_wait(&stop->changed, &stop->lock);
+    while (stop->phase == TARGET_STOP_PHASE_STOPPING) {
+        uint64_t until = clock_now() + TARGET_STOP_REAP_NS;
+        struct timespec time = {.tv_sec = (time_t)(until / 1000000000u),
+                                .tv_nsec = (long)(until % 1000000000u)};
+        if (pthread_cond_timedwait(&stop->changed, &stop->lock, &time) == ETIMEDOUT) {
+            pthread_mutex_unlock(&stop->lock);
+            target_stop_reap_ended(stop->pid);
+            pthread_mutex_lock(&stop->lock);
+        }
     }
-    phase = stop->phase;
+    enum target_stop_phase phase = stop->phase;
     pthread_mutex_unlock(&stop->lock);
     return phase;
+}
+
+/* Waits until told to let go; in the tracer thread. */
+static void target_stop_await_release(struct target_stop *stop)
+{
+    pthread_mutex_lock(&stop->lock);
+    while (stop->phase != TARGET_STOP_PHASE_RELEASING) {
+        pthread_cond_wait(&stop->changed, &stop->lock);
+    }
+    pthread_mutex_unlock(&stop->lock);
 }
 
 /* The tracer thread. */
@@ -50,7 +71,7 @@ static void *target_stop_main(void *context)
         return NULL;
     }
     target_stop_enter(stop, TARGET_STOP_PHASE_STOPPED);
-    target_stop_leave(stop, TARGET_STOP_PHASE_STOPPED);
+    target_stop_await_release(stop);
     target_stop_release(stop);
     return NULL;
 }
@@ -75,7 +96,7 @@ static struct error *target_stop_run(struct target_stop *stop)
         return NULL;
     }
     TRY(target_stop_start(stop));
-    if (target_stop_leave(stop, TARGET_STOP_PHASE_STOPPING) == TARGET_STOP_PHASE_FAILED) {
+    if (target_stop_await_phase(stop) == TARGET_STOP_PHASE_FAILED) {
         pthread_join(stop->tracer, NULL);
         return stop->error;
     }
@@ -94,7 +115,11 @@ struct error *target_stop_create(pid_t pid, int memory, uint64_t limit_ns, uint6
     stop->limit_ns = limit_ns;
     stop->stopped_ns = stopped_ns;
     pthread_mutex_init(&stop->lock, NULL);
-    pthread_cond_init(&stop->changed, NULL);
+    pthread_condattr_t monotonic;
+    pthread_condattr_init(&monotonic);
+    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+    pthread_cond_init(&stop->changed, &monotonic);
+    pthread_condattr_destroy(&monotonic);
     struct error *error = target_stop_run(stop);
     if (error != NULL) {
         target_stop_free(stop);

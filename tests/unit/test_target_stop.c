@@ -455,7 +455,8 @@ static void stop_run_vfork(void)
     for (;;) {
         pid_t child = (pid_t)syscall(SYS_clone, CLONE_VFORK | SIGCHLD, NULL, NULL, NULL, NULL);
         if (child == 0) {
-            while (atomic_load(&shared->holding) == 0) {
+            prctl(PR_SET_PDEATHSIG, SIGKILL);
+            while (atomic_load(&shared->holding) == 0 && getppid() != 1) {
                 sched_yield();
             }
             _exit(0);
