@@ -11,17 +11,27 @@
 
 enum {
     IMAGE_IDENTIFY_SEGMENTS_MAX = 16, /* searched for a header; real files have four to six */
-    IMAGE_IDENTIFY_HEADER_SIZE = 72
+    IMAGE_IDENTIFY_HEADER_SIZE = 72,
+    IMAGE_IDENTIFY_NAMES_MAX = 4096 /* where funcnametab starts; linkers align it, to 96 */
 };
 
-/* True when a pclntab header of Go 1.18 or newer is at HEADER (IMAGE_IDENTIFY_HEADER_SIZE bytes).
- */
+/* True when a pclntab header of Go 1.18 or newer is at HEADER (IMAGE_IDENTIFY_HEADER_SIZE bytes):
+ * its five offsets, from 32 on, ascend from behind it. */
 static bool image_identify_is_header(const uint8_t *header)
 {
     uint32_t magic = bytes_u32(header);
-    return (magic == MODULE_MAGIC_GO1_18 || magic == MODULE_MAGIC_GO1_20) && header[4] == 0 &&
-           header[5] == 0 && (header[6] == 1 || header[6] == 4) && header[7] == sizeof(uint64_t) &&
-           bytes_u64(header + 32) == IMAGE_IDENTIFY_HEADER_SIZE;
+    if ((magic != MODULE_MAGIC_GO1_18 && magic != MODULE_MAGIC_GO1_20) || header[4] != 0 ||
+        header[5] != 0 || (header[6] != 1 && header[6] != 4) || header[7] != sizeof(uint64_t) ||
+        bytes_u64(header + 32) < IMAGE_IDENTIFY_HEADER_SIZE ||
+        bytes_u64(header + 32) > IMAGE_IDENTIFY_NAMES_MAX) {
+        return false;
+    }
+    for (size_t at = 40; at < IMAGE_IDENTIFY_HEADER_SIZE; at += sizeof(uint64_t)) {
+        if (bytes_u64(header + at) <= bytes_u64(header + at - sizeof(uint64_t))) {
+            return false;
+        }
+    }
+    return true;
 }
 
 /* True when BYTES contain such a header, aligned as linkers do. */

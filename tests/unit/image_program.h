@@ -120,7 +120,7 @@ static inline void image_program_init(struct program *program, const struct layo
     image_program_set_u64(header + 8, FIXTURE_FUNCTIONS);
     image_program_set_u64(image_program_moduledata(program, layout->moduledata.pc_header),
                           PROGRAM_RODATA);
-    size_t at = 72;
+    size_t at = 96; /* linkers align the first table */
     image_program_place(program, &fixture->funcnametab, &at, 32, layout->moduledata.funcnametab,
                         fixture->funcnametab.size);
     image_program_place(program, &fixture->cutab, &at, 40,

@@ -261,10 +261,15 @@ static void test_marks(void **state)
     test_file_init(bytes);
     memcpy(bytes + FILE_TEXT + 0x40, header, sizeof header);
     test_expect_failure(bytes, FILE_SIZE, ERROR_NOT_GO);
-    bytes[FILE_TEXT + 0x40 + 32] = 72;
+    for (size_t i = 0; i < 5; i++) {
+        bytes[FILE_TEXT + 0x40 + 32 + 8 * i] = (uint8_t)(96 + 16 * i);
+    }
     test_expect_version(bytes, "");
     memcpy(bytes + FILE_TEXT + 0x3fa, header, 6); /* cut by the end of the segment */
     test_expect_version(bytes, "");
+    bytes[FILE_TEXT + 0x40 + 48] = 96; /* offsets that do not ascend */
+    test_expect_failure(bytes, FILE_SIZE, ERROR_NOT_GO);
+    bytes[FILE_TEXT + 0x40 + 48] = 96 + 32;
     test_file_add_section(bytes, ".text");
     test_expect_failure(bytes, FILE_SIZE, ERROR_NOT_GO);
 }
