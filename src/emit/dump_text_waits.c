@@ -2,10 +2,13 @@
 #include "emit/describe.h"
 #include "emit/dump_text_internal.h"
 
+enum { DUMP_TEXT_CASES = 64 };
+
 /* Begins a line: "  waits to receive from ", or "     or to receive from " for further cases. */
-static void dump_text_verb(struct dump_text *text, const struct wait_summary_item *item, bool first)
+static void dump_text_verb(struct dump_text *text, enum snapshot_object_kind kind,
+                           enum snapshot_direction direction, bool first)
 {
-    const char *verb = describe_verb(item->kind, item->direction);
+    const char *verb = describe_verb(kind, direction);
     if (first) {
         string_builder_add(&text->scratch, "  ");
         string_builder_add(&text->scratch, verb);
@@ -31,11 +34,20 @@ static void dump_text_due(struct dump_text *text, const struct wait_summary_item
     describe_duration(&text->scratch, item->due_max_ns);
 }
 
+/* Ends the line of an object. */
+static void dump_text_wait_end(struct dump_text *text)
+{
+    emit_style_begin(&text->view->style, text->sink, EMIT_OBJECT);
+    dump_text_flush_scratch(text);
+    emit_style_end(&text->view->style, text->sink, EMIT_OBJECT);
+    emit_sink_add(text->sink, "\n");
+}
+
 /* Writes the line of one kind of object. */
 static void dump_text_wait_item(struct dump_text *text, const struct wait_summary_item *item,
                                 bool first)
 {
-    dump_text_verb(text, item, first);
+    dump_text_verb(text, item->kind, item->direction, first);
     struct error *error = NULL;
     if (item->objects == 1) {
         error = describe_object(&text->scratch, text->view->snapshot, item->example);
@@ -50,14 +62,30 @@ static void dump_text_wait_item(struct dump_text *text, const struct wait_summar
         }
     }
     emit_sink_fail(text->sink, error);
-    emit_style_begin(&text->view->style, text->sink, EMIT_OBJECT);
-    dump_text_flush_scratch(text);
-    emit_style_end(&text->view->style, text->sink, EMIT_OBJECT);
-    emit_sink_add(text->sink, "\n");
+    dump_text_wait_end(text);
 }
 
-/* Writes the wait lines. */
-void dump_text_write_waits(struct dump_text *text, const struct dump_text_record *record)
+/* Writes every case of one goroutine. */
+static void dump_text_write_cases(struct dump_text *text,
+                                  const struct snapshot_goroutine *goroutine)
+{
+    struct snapshot *snapshot = text->view->snapshot;
+    size_t count;
+    const struct snapshot_wait *waits = snapshot_waits(snapshot, goroutine, &count);
+    for (size_t i = 0; i < count && i < DUMP_TEXT_CASES; i++) {
+        const struct snapshot_object *object = snapshot_object(snapshot, waits[i].object);
+        dump_text_verb(text, (enum snapshot_object_kind)object->kind,
+                       (enum snapshot_direction)waits[i].direction, i == 0);
+        emit_sink_fail(text->sink, describe_object(&text->scratch, snapshot, waits[i].object));
+        dump_text_wait_end(text);
+    }
+    if (count > DUMP_TEXT_CASES) {
+        emit_sink_format(text->sink, "     or on %zu other things\n", count - DUMP_TEXT_CASES);
+    }
+}
+
+/* Writes what a group waits for; returns how many members' waits are not known. */
+static size_t dump_text_write_summed(struct dump_text *text, const struct dump_text_record *record)
 {
     struct wait_summary summary;
     wait_summarizer_sum(&text->waits, record->members, record->count, &summary);
@@ -68,11 +96,23 @@ void dump_text_write_waits(struct dump_text *text, const struct dump_text_record
         emit_sink_format(text->sink, "     or on %llu other things\n",
                          (unsigned long long)summary.more);
     }
+    return summary.without;
+}
+
+/* Writes the wait lines. */
+void dump_text_write_waits(struct dump_text *text, const struct dump_text_record *record)
+{
+    size_t without = record->first->wait_count == 0;
+    if (record->count == 1) {
+        dump_text_write_cases(text, record->first);
+    } else {
+        without = dump_text_write_summed(text, record);
+    }
     bool expected = record->first->status == GOROUTINE_STATUS_WAITING &&
                     describe_has_object((enum wait_reason)record->first->wait_reason);
-    if (summary.without == record->count && expected) {
+    if (without == record->count && expected) {
         emit_sink_add(text->sink, "  waits on something unknown\n");
-    } else if (summary.without > 0 && expected) {
-        emit_sink_format(text->sink, "  %zu of them on something unknown\n", summary.without);
+    } else if (without > 0 && expected) {
+        emit_sink_format(text->sink, "  %zu of them on something unknown\n", without);
     }
 }

@@ -6,11 +6,14 @@
 
 enum { WAIT_SUMMARY_MAX = 8 };
 
-/* Objects of one kind, waited for in one way; channels also of one element type. */
+/* Objects of one kind, waited for in one way; channels also of one element type. An object of a
+ * select that all goroutines have in common (the done channel beside each one's own) is an item of
+ * its own. */
 struct wait_summary_item {
     enum snapshot_object_kind kind;
     enum snapshot_direction direction;
     uint32_t element_type;
+    bool shared;                    /* it is one object, which all goroutines wait for */
     uint32_t example;               /* index of the first object seen */
     uint64_t objects;               /* distinct */
     int64_t due_min_ns, due_max_ns; /* of timers with a known time; SNAPSHOT_UNKNOWN when none */

@@ -167,6 +167,47 @@ static void test_goroutine(void **state)
     snapshot_destroy(snapshot);
 }
 
+/* A group's selects: what all share is told apart from what each has for itself; one goroutine's
+ * select shows every case. */
+static void test_selects(void **state)
+{
+    (void)state;
+    struct snapshot_fixture fixture = snapshot_fixture_begin("go1.24.3");
+    for (uint64_t id = 1; id <= 4; id++) {
+        size_t index;
+        struct snapshot_goroutine *goroutine =
+            snapshot_fixture_goroutine(&fixture, id, fixture.server, WAIT_REASON_SELECT, &index);
+        goroutine->creator = id < 4 ? fixture.creator : 0;
+        struct snapshot_wait waits[3];
+        for (uint64_t k = 0; k < 3; k++) {
+            struct snapshot_object object = {.kind = OBJECT_CHANNEL};
+            object.address = k == 1 ? 0xd0 : 0x1000 * id + 0x100 * k;
+            assert_success(snapshot_builder_object(fixture.builder, &object, &waits[k].object));
+            waits[k].direction = DIRECTION_RECEIVE;
+        }
+        assert_success(snapshot_builder_waits(fixture.builder, index, waits, 3));
+    }
+    struct snapshot *snapshot = snapshot_fixture_end(&fixture);
+    struct group_list list;
+    assert_success(group_list_init(&list, snapshot, NULL, 0, GROUP_BY_COUNT));
+    struct dump_view view = {.snapshot = snapshot, .groups = &list};
+    char *text = test_text(&view);
+    assert_non_null(strstr(text, "3 goroutines: select, age unknown\n"
+                                 "  waits to receive from 6 channels, e.g. chan ? 0x1000 (cap 0, 0 "
+                                 "senders, 1 receiver)\n"
+                                 "     or to receive from chan ? 0xd0 (cap 0, 0 senders, 4 "
+                                 "receivers)\n"));
+    assert_non_null(strstr(text, "goroutine 4: select, age unknown\n"
+                                 "  waits to receive from chan ? 0x4000 (cap 0, 0 senders, 1 "
+                                 "receiver)\n"
+                                 "     or to receive from chan ? 0xd0 (cap 0, 0 senders, 4 "
+                                 "receivers)\n"
+                                 "     or to receive from chan ? 0x4200 (cap"));
+    free(text);
+    group_list_deinit(&list);
+    snapshot_destroy(snapshot);
+}
+
 /* A running goroutine: no stack, but where it began and what would show more. */
 static void test_no_stack(void **state)
 {
@@ -489,13 +530,14 @@ static void test_exhaustion(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_groups),       cmocka_unit_test(test_hidden),
-        cmocka_unit_test(test_color),        cmocka_unit_test(test_goroutine),
-        cmocka_unit_test(test_no_stack),     cmocka_unit_test(test_objects),
-        cmocka_unit_test(test_durations),    cmocka_unit_test(test_hostile_names),
-        cmocka_unit_test(test_processes),    cmocka_unit_test(test_width),
-        cmocka_unit_test(test_sink_failure), cmocka_unit_test(test_sink_order),
-        cmocka_unit_test(test_sink_pipe),    cmocka_unit_test(test_exhaustion),
+        cmocka_unit_test(test_groups),        cmocka_unit_test(test_hidden),
+        cmocka_unit_test(test_color),         cmocka_unit_test(test_goroutine),
+        cmocka_unit_test(test_no_stack),      cmocka_unit_test(test_selects),
+        cmocka_unit_test(test_objects),       cmocka_unit_test(test_durations),
+        cmocka_unit_test(test_hostile_names), cmocka_unit_test(test_processes),
+        cmocka_unit_test(test_width),         cmocka_unit_test(test_sink_failure),
+        cmocka_unit_test(test_sink_order),    cmocka_unit_test(test_sink_pipe),
+        cmocka_unit_test(test_exhaustion),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
