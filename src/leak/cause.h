@@ -17,8 +17,9 @@ struct cause {
     enum cause_proof proof;
 };
 
-/* All rows, by number. */
-const struct cause *cause_all(size_t *count);
+/* How many rows there are, and row INDEX of them, by number. */
+size_t cause_count(void);
+const struct cause *cause_at(size_t index);
 
 /* The row with ID, or NULL. */
 const struct cause *cause_find(const char *id);

@@ -155,38 +155,31 @@ struct error *service_identify(struct service *service, struct snapshot_builder 
     return NULL;
 }
 
-/* Reads the goroutines by REQUEST into a new builder that knows who the program is. */
-static struct error *service_read(struct service *service, const struct goruntime_look *request,
-                                  struct snapshot_builder **ret)
+/* What freezing and thawing within a look need. */
+struct service_freeze {
+    struct target *target;
+    uint64_t limit_ns;
+};
+
+/* Stops the target of CONTEXT, a struct service_freeze. */
+static struct error *service_freeze(void *context)
 {
-    CLEANUP(cleanup_builder) struct snapshot_builder *builder = NULL;
-    TRY(snapshot_builder_create(&builder));
-    TRY(service_identify(service, builder));
-    TRY(service_name_error(service, goruntime_look(service->runtime, request, builder)));
-    *ret = TAKE(builder);
-    return NULL;
+    const struct service_freeze *freeze = context;
+    return target_stop(freeze->target, freeze->limit_ns);
 }
 
-/* Reads the goroutines within a stop of at most max_stop_ns; ERROR_LIMIT when that is not enough.
- * The target runs again afterwards in any case. */
-static struct error *service_read_stopped(struct service *service, const struct service_look *look,
-                                          struct goruntime_look request,
-                                          struct snapshot_builder **ret)
+/* Lets it run again. */
+static void service_thaw(void *context)
 {
-    if (look->max_stop_ns != 0) {
-        request.deadline = clock_now() + look->max_stop_ns;
-    }
-    request.stop = true;
-    TRY(target_stop(service->target, look->max_stop_ns));
-    struct error *error = service_read(service, &request, ret);
-    target_resume(service->target);
-    return error;
+    const struct service_freeze *freeze = context;
+    target_resume(freeze->target);
 }
 
-/* Reads the goroutines as LOOK wants. */
+/* Reads the goroutines as LOOK wants into BUILDER. */
 static struct error *service_collect(struct service *service, const struct service_look *look,
-                                     struct snapshot_builder **ret)
+                                     struct snapshot_builder *builder)
 {
+    struct service_freeze freeze = {service->target, look->max_stop_ns};
     struct goruntime_look request = {
         .objects = look->objects,
         .labels = look->labels,
@@ -194,17 +187,12 @@ static struct error *service_collect(struct service *service, const struct servi
         .progress = look->progress,
         .progress_context = look->progress_context,
     };
-    if (!look->stop || target_kind(service->target) != TARGET_KIND_LIVE) {
-        return service_read(service, &request, ret);
+    if (look->stop && target_kind(service->target) == TARGET_KIND_LIVE) {
+        request.freeze = service_freeze;
+        request.thaw = service_thaw;
+        request.freeze_context = &freeze;
     }
-    struct error *error = service_read_stopped(service, look, request, ret);
-    if (!error_catch(&error, ERROR_LIMIT)) {
-        return error;
-    }
-    TRY(service_read(service, &request, ret));
-    return snapshot_builder_note(*ret,
-                                 "stopping and reading took longer than the limit, so this was "
-                                 "read without a stop: running goroutines have no stacks");
+    return service_name_error(service, goruntime_look(service->runtime, &request, builder));
 }
 
 /* Counts the threads of the target, when the look did not. */
@@ -243,7 +231,9 @@ static struct error *service_take(struct service *service, const struct service_
     TRY(service_prepare(service));
     int64_t taken_at = service_wall_clock();
     CLEANUP(cleanup_builder) struct snapshot_builder *builder = NULL;
-    TRY(service_collect(service, look, &builder));
+    TRY(snapshot_builder_create(&builder));
+    TRY(service_identify(service, builder));
+    TRY(service_collect(service, look, builder));
     struct snapshot_program *program = snapshot_builder_program(builder);
     TRY(service_count_threads(service, program));
     if (target_kind(service->target) == TARGET_KIND_LIVE) {

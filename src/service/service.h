@@ -26,14 +26,15 @@ void service_close(struct service *service);
 struct service_look {
     bool objects, labels, arguments;
     bool stop;            /* a brief stop, to add running goroutines' stacks */
-    uint64_t max_stop_ns; /* the stop is given up after this time, 0 never */
+    uint64_t max_stop_ns; /* stopping is given up after this time, 0 never */
     void (*progress)(void *context, uint64_t done, uint64_t total);
     void *progress_context;
 };
 
-/* Takes a snapshot. When the target cannot be stopped and read within max_stop_ns it is let go, and
- * the snapshot is taken without a stop and says so in a note. Threads may share SERVICE: requests
- * wait for each other. */
+/* Takes a snapshot. A stop lasts only for reading those goroutines that run when all others have
+ * been read; there is none when nothing runs. When the target cannot be stopped within max_stop_ns
+ * they have no stacks, which a note says. Threads may share SERVICE: requests wait for each other.
+ */
 NODISCARD struct error *service_snapshot(struct service *service, const struct service_look *look,
                                          struct snapshot **ret);
 

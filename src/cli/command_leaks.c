@@ -1,0 +1,267 @@
+/* unpark leaks: which goroutines will never wake, and why. */
+#include "base/cleanup.h"
+#include "cli/commands.h"
+#include "cli/option_sets.h"
+#include "cli/output.h"
+#include "cli/progress.h"
+#include "emit/dump.h"
+#include "emit/leaks.h"
+#include "service/service_leaks.h"
+#include <stdlib.h>
+
+CLEANUP_DEFINE(service, struct service, service_close)
+CLEANUP_DEFINE(leaks, struct service_leaks, service_leaks_destroy)
+
+#define COMMAND_LEAKS_MAX_STOP_NS INT64_C(500000000)
+
+enum command_leaks_form { COMMAND_LEAKS_TEXT, COMMAND_LEAKS_GO, COMMAND_LEAKS_JSON };
+
+static const struct option command_leaks_format = {
+    .name = "format",
+    .letter = 'f',
+    .kind = OPTION_CHOICE,
+    .parameter = "text|go|json",
+    .help = "text for people; go: Go's own traceback with (leaked) where it is proved; JSON",
+    .choices = (const char *const[]){"text", "go", "json", NULL}};
+static const struct option command_leaks_json = {
+    .name = "json", .letter = 'j', .kind = OPTION_FLAG, .help = "the same as --format=json"};
+static const struct option command_leaks_only = {.name = "only",
+                                                 .kind = OPTION_CHOICE,
+                                                 .parameter = "proved",
+                                                 .help =
+                                                     "leave out what is only suspected or in doubt",
+                                                 .choices = (const char *const[]){"proved", NULL}};
+static const struct option command_leaks_goroutine = {
+    .name = "goroutine",
+    .letter = 'g',
+    .kind = OPTION_NUMBER,
+    .parameter = "ID",
+    .help = "explain one goroutine: why it is stuck, or what can still wake it"};
+static const struct option command_leaks_user = {
+    .name = "user",
+    .letter = 'u',
+    .kind = OPTION_FLAG,
+    .help = "hide frames of the runtime and the standard library; it is said how many"};
+static const struct option command_leaks_limit = {.name = "limit",
+                                                  .letter = 'n',
+                                                  .kind = OPTION_NUMBER,
+                                                  .parameter = "COUNT",
+                                                  .help = "at most COUNT findings; 0: all"};
+static const struct option command_leaks_freeze = {
+    .name = "freeze",
+    .kind = OPTION_CHOICE,
+    .parameter = "auto|always|never",
+    .help = "auto: stop the program only when a first look finds something to prove",
+    .choices = (const char *const[]){"auto", "always", "never", NULL}};
+static const struct option command_leaks_max_stop = {
+    .name = "max-stop",
+    .kind = OPTION_DURATION,
+    .parameter = "DURATION",
+    .help = "let go after DURATION (500ms) and prove nothing; 0: no limit"};
+
+/* What is shown and how. */
+static const struct option_group *command_leaks_view_group(void)
+{
+    static const struct option *const options[] = {&command_leaks_goroutine,
+                                                   &command_leaks_only,
+                                                   &command_leaks_user,
+                                                   &command_leaks_limit,
+                                                   &command_leaks_format,
+                                                   &command_leaks_json,
+                                                   NULL};
+    static const struct option_group group = {"What to show", options};
+    return &group;
+}
+
+/* How the target is treated. */
+static const struct option_group *command_leaks_stop_group(void)
+{
+    static const struct option *const options[] = {&command_leaks_freeze, &command_leaks_max_stop,
+                                                   NULL};
+    static const struct option_group group = {"Stopping", options};
+    return &group;
+}
+
+/* The output form; naming two different ones is an error. */
+static struct error *command_leaks_form(const struct options *options, enum command_leaks_form *ret)
+{
+    int64_t form = options_number(options, &command_leaks_format, -1);
+    bool json = options_has(options, &command_leaks_json);
+    if (json && form >= 0 && form != COMMAND_LEAKS_JSON) {
+        return error_create(ERROR_USAGE, "--format and --json contradict each other");
+    }
+    *ret = json       ? COMMAND_LEAKS_JSON
+           : form < 0 ? COMMAND_LEAKS_TEXT
+                      : (enum command_leaks_form)form;
+    return NULL;
+}
+
+/* Opens the target that the invocation names. */
+static struct error *command_leaks_open(const struct options *options, struct service **ret)
+{
+    const char *target;
+    TRY(option_sets_target(options, &target));
+    struct service_options service_options = {
+        .exe = options_text(options, &option_exe),
+        .core = options_has(options, &option_core),
+    };
+    return service_open(target, &service_options, ret);
+}
+
+/* Asks, with progress on stderr when it takes long. */
+static struct error *command_leaks_find(const struct invocation *invocation,
+                                        struct service *service, int64_t goid,
+                                        struct service_leaks **ret)
+{
+    const struct options *options = &invocation->options;
+    struct progress progress;
+    progress_init(&progress, &invocation->terminal, "reading goroutines");
+    struct service_leaks_options request = {
+        .freeze = (enum service_freeze)options_number(options, &command_leaks_freeze,
+                                                      SERVICE_FREEZE_AUTO),
+        .max_stop_ns =
+            (uint64_t)options_number(options, &command_leaks_max_stop, COMMAND_LEAKS_MAX_STOP_NS),
+        .explain = goid > 0 ? (uint64_t)goid : 0,
+        .progress = progress_update,
+        .progress_context = &progress,
+    };
+    struct error *error = service_find_leaks(service, &request, ret);
+    progress_deinit(&progress);
+    return error;
+}
+
+/* Go's own text of all user goroutines, the proved ones marked. */
+static struct error *command_leaks_write_go(const struct service_leaks *leaks,
+                                            struct emit_sink *sink)
+{
+    size_t count;
+    const struct snapshot_goroutine *goroutines = snapshot_goroutines(leaks->snapshot, &count);
+    CLEANUP_FREE uint32_t *selection = reallocarray(NULL, count + 1, sizeof *selection);
+    CLEANUP_FREE uint8_t *leaked = calloc(count + 1, 1);
+    if (selection == NULL || leaked == NULL) {
+        return error_no_memory();
+    }
+    struct dump_view view = {.snapshot = leaks->snapshot, .selection = selection, .leaked = leaked};
+    for (size_t i = 0; i < count; i++) {
+        leaked[i] = leaks->verdicts[i].verdict == LEAK_VERDICT_PROVED;
+        if ((goroutines[i].flags & GOROUTINE_SYSTEM) == 0) {
+            selection[view.count++] = (uint32_t)i;
+        }
+    }
+    return dump_go_write(&view, sink);
+}
+
+/* The index of the goroutine that was asked for. */
+static struct error *command_leaks_index(const struct service_leaks *leaks, int64_t goid,
+                                         size_t *ret)
+{
+    size_t count;
+    const struct snapshot_goroutine *all = snapshot_goroutines(leaks->snapshot, &count);
+    const struct snapshot_goroutine *one = snapshot_find_goroutine(leaks->snapshot, (uint64_t)goid);
+    if (one == NULL) {
+        return error_create(
+            ERROR_NOT_FOUND, "%s: no goroutine %lld",
+            snapshot_string(leaks->snapshot, snapshot_program(leaks->snapshot)->source),
+            (long long)goid);
+    }
+    *ret = (size_t)(one - all);
+    return NULL;
+}
+
+/* Writes the answer. */
+static struct error *command_leaks_write(const struct invocation *invocation,
+                                         const struct service_leaks *leaks,
+                                         enum command_leaks_form form, int64_t goid,
+                                         struct output *output)
+{
+    const struct options *options = &invocation->options;
+    struct leaks_view view = {
+        .snapshot = leaks->snapshot,
+        .verdicts = leaks->verdicts,
+        .findings = &leaks->findings,
+        .only_proved = options_has(options, &command_leaks_only),
+        .user_frames = options_has(options, &command_leaks_user),
+        .limit = (size_t)options_number(options, &command_leaks_limit, 0),
+        .stopped_ns = leaks->stopped_ns,
+        .copied_bytes = leaks->copied_bytes,
+        .analysis_ns = leaks->analysis_ns,
+        .consistent = leaks->proof_tried,
+        .obstacle = leaks->obstacle,
+        .witness = leaks->witness,
+        .style = {.color = invocation->terminal.color},
+    };
+    size_t index = 0;
+    if (goid >= 0) {
+        TRY(command_leaks_index(leaks, goid, &index));
+    }
+    switch (form) {
+    case COMMAND_LEAKS_GO:
+        TRY(command_leaks_write_go(leaks, &output->sink));
+        break;
+    case COMMAND_LEAKS_JSON:
+        TRY(leaks_json_write(&view, &output->sink));
+        break;
+    case COMMAND_LEAKS_TEXT:
+        TRY(goid >= 0 ? leaks_text_write_goroutine(&view, index, &output->sink)
+                      : leaks_text_write(&view, &output->sink));
+        break;
+    }
+    return output_commit(output);
+}
+
+/* Finds leaks. */
+static struct error *command_leaks_run(struct invocation *invocation, int *exit_ret)
+{
+    const struct options *options = &invocation->options;
+    enum command_leaks_form form;
+    int64_t goid = options_number(options, &command_leaks_goroutine, -1);
+    TRY(command_leaks_form(options, &form));
+    CLEANUP(cleanup_service) struct service *service = NULL;
+    TRY(command_leaks_open(options, &service));
+    CLEANUP(output_deinit) struct output output;
+    TRY(output_init(&output, options_text(options, &option_output)));
+    CLEANUP(cleanup_leaks) struct service_leaks *leaks = NULL;
+    TRY(command_leaks_find(invocation, service, goid, &leaks));
+    TRY(command_leaks_write(invocation, leaks, form, goid, &output));
+    bool only = options_has(options, &command_leaks_only);
+    if (leaks->findings.proved > 0 || (!only && leaks->findings.suspected > 0)) {
+        *exit_ret = COMMAND_EXIT_FINDINGS;
+    } else if (leaks->findings.unknown > 0) {
+        *exit_ret = COMMAND_EXIT_PARTIAL;
+    }
+    return NULL;
+}
+
+const struct command command_leaks = {
+    .name = "leaks",
+    .summary = "prove which goroutines will never wake, and say why",
+    .description =
+        "Separates the goroutines that can never run again from those that merely wait. A "
+        "goroutine "
+        "is proved stuck when nothing that can still run reaches what it waits for: the channel, "
+        "mutex, wait group or condition. That is the rule of Go's own leak profile, applied from "
+        "outside, to any program built with Go 1.18 to 1.27, stripped or not.\n\n"
+        "Each finding says what is stuck, how many and since when, why, who should have woken it, "
+        "what to change, and where it was started. What cannot be proved may be suspected, with "
+        "the evidence; what is in doubt is called unknown, with the reason.\n\n"
+        "The program is looked at without a stop first. Only when there is something to prove are "
+        "its threads stopped for a moment, while the memory that the proof reads is copied; it "
+        "runs again before the analysis begins. Nothing is ever written to it. The time stopped is "
+        "shown, and --max-stop bounds it.",
+    .arguments = (const struct command_argument[]){{.name = "TARGET"}, {.name = NULL}},
+    .options = (option_group_source *const[]){option_group_target, command_leaks_view_group,
+                                              command_leaks_stop_group, option_group_output,
+                                              option_group_common, NULL},
+    .examples =
+        (const struct command_example[]){
+            {"unpark leaks 4711", "findings, worst first"},
+            {"unpark leaks name:server --only proved --json", "for a script"},
+            {"unpark leaks 4711 --goroutine 17", "why 17 is stuck, or what can still wake it"},
+            {"unpark leaks core.4711 --exe ./server", "from a core file"},
+            {NULL, NULL},
+        },
+    .findings = "goroutines are proved stuck or suspected",
+    .partial = true,
+    .targets = true,
+    .run = command_leaks_run,
+};

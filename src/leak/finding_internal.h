@@ -1,0 +1,15 @@
+/* What the files that make findings share. */
+#ifndef UNPARK_LEAK_FINDING_INTERNAL_H
+#define UNPARK_LEAK_FINDING_INTERNAL_H
+
+#include "base/vector.h"
+#include "leak/finding.h"
+
+/* Findings being made; members has room for every goroutine. */
+struct finding_builder {
+    VECTOR(struct finding) findings;
+    uint32_t *members;
+    size_t member_count;
+};
+
+#endif
