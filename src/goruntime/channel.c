@@ -3,9 +3,10 @@
  * Format (runtime/chan.go, select.go, runtime2.go): g.waiting is a sudog, for a select the first of
  * one per case, linked by waitlink in the order of the channels' addresses; sudog.c is the hchan.
  * Which way a case goes is not in the sudog: it is in the channel's queue of receivers or of
- * senders, and both queues are filled at once only by selects that do both. Invariants: a sudog
- * counts only when it names its g; a select has at most 65536 cases (as in Go); a queue is followed
- * for a bounded number of steps. */
+ * senders, and both queues are filled at once only by selects that do both.
+ *
+ * Invariants: a sudog counts only when it names its g and keeps that order; a select has at most
+ * 65536 cases (as in Go); a queue is followed for a bounded number of steps. */
 #include "goruntime/channel.h"
 #include "base/bytes.h"
 #include "base/cleanup.h"
@@ -17,7 +18,7 @@
 enum {
     CHANNEL_BATCH = 1 << 17,     /* goroutines worked on at once */
     CHANNEL_CASES_MAX = 1 << 16, /* of one select */
-    CHANNEL_SLOTS_MAX = 1 << 23, /* cases of one batch */
+    CHANNEL_SLOTS_MAX = 1 << 22, /* cases of one batch */
     CHANNEL_FEW = 64,            /* this many sudogs are read one by one */
     CHANNEL_QUEUE_STEPS = 4096,
     CHANNEL_STRUCT_MAX = 512
@@ -27,6 +28,7 @@ enum {
 struct channel_case {
     uint64_t sudog;
     uint64_t channel;
+    uint64_t least; /* address of the case before's channel: never above this one's */
     uint64_t next;  /* sudog of the next case, 0 none */
     uint32_t index; /* of the goroutine */
     uint32_t object;
@@ -60,7 +62,7 @@ static void channel_take_sudog(struct channel_batch *batch, size_t slot, const u
     struct channel_case *item = &batch->cases.items[slot];
     uint64_t channel = bytes_u64(bytes + layout->sudog.c);
     if (bytes_u64(bytes + layout->sudog.g) != batch->resolver->parked[item->index].g ||
-        !wait_is_pointer(channel, 8)) {
+        !wait_is_pointer(channel, 8) || channel < item->least) {
         return;
     }
     item->good = true;
@@ -80,9 +82,10 @@ static struct error *channel_visit_sudog(void *context, const struct gather_item
 
 /* Adds a case to be read. */
 static struct error *channel_add_case(struct channel_batch *batch, uint32_t index, uint64_t sudog,
-                                      uint8_t direction)
+                                      uint64_t least, uint8_t direction)
 {
-    struct channel_case item = {.sudog = sudog, .index = index, .direction = direction};
+    struct channel_case item = {
+        .sudog = sudog, .least = least, .index = index, .direction = direction};
     return vector_append(&batch->cases, item);
 }
 
@@ -138,7 +141,8 @@ static struct error *channel_read_cases(struct channel_batch *batch)
             const struct channel_case *item = &batch->cases.items[i];
             if (item->good && item->direction == DIRECTION_UNKNOWN &&
                 wait_is_pointer(item->next, 8) && item->next != item->sudog) {
-                TRY(channel_add_case(batch, item->index, item->next, DIRECTION_UNKNOWN));
+                TRY(channel_add_case(batch, item->index, item->next, item->channel,
+                                     DIRECTION_UNKNOWN));
             }
         }
         first = end;
@@ -319,7 +323,7 @@ struct error *channel_resolve(struct wait_resolver *resolver, const uint32_t *in
             const struct goruntime_parked *parked = &resolver->parked[indices[i]];
             if (wait_is_pointer(parked->waiting, 8)) {
                 uint8_t direction = channel_direction((enum wait_reason)parked->wait_reason);
-                TRY(channel_add_case(&batch, indices[i], parked->waiting, direction));
+                TRY(channel_add_case(&batch, indices[i], parked->waiting, 0, direction));
             }
         }
         TRY(channel_read_cases(&batch));

@@ -3,8 +3,9 @@
  * Format (Intel SDM volume 2): legacy prefixes, REX, opcode (one byte, 0F xx, 0F 38 xx, 0F 3A xx,
  * or VEX and EVEX forms of the last three), ModRM, SIB, displacement, immediate. ModRM with mod 0
  * and rm 5 is a 32-bit displacement from the end of the instruction, so the immediate's length
- * matters. Go's compiler and assembler reach all static data by that form. Invariant: no read
- * beyond SIZE. */
+ * matters. Go's compiler and assembler reach all static data by that form.
+ *
+ * Invariant: no read beyond SIZE. */
 #include "base/bytes.h"
 #include "goruntime/code_scan.h"
 

@@ -2,9 +2,11 @@
  *
  * Format (runtime/sema.go, sync/cond.go): Cond {L interface 0, notify 16, ...}; notifyList {wait
  * u32 0, notify u32 4, lock 8, head 16, tail 24}, a list of sudogs by next. From Go 1.26 on
- * g.waiting's elem is the notifyList; before, only the stack of the goroutine holds its address, or
- * that of the Cond. Invariants: a candidate counts for a waiter when its list holds the waiter's
- * sudog; lists are followed for a bounded number of steps, and once for all their waiters. */
+ * g.waiting's elem is the notifyList; before, only the stack of the goroutine holds its address,
+ * or that of the Cond.
+ *
+ * Invariants: a candidate counts for a waiter when its list holds the waiter's sudog; lists are
+ * followed for a bounded number of steps, and once for all their waiters. */
 #include "goruntime/cond.h"
 #include "base/bytes.h"
 #include "base/cleanup.h"

@@ -1,12 +1,14 @@
 /* The other side of coroutines (iter.Pull).
  *
  * Format (runtime/coro.go): coro {gp 0, f 8, ...}; gp is the side that is parked. The goroutine
- * that was made for a coroutine starts in runtime.corostart, whose frame, the outermost but goexit,
- * keeps the coro; before it first ran, g.coroarg does. A side that resumed the coroutine waits with
- * gp = itself, while the coroutine's goroutine runs or blocks elsewhere: that goroutine is its
- * partner. A coroutine's goroutine parked in yield has gp = itself and may be resumed by anyone who
- * holds the coro: its creator is named as the partner when its stack leads to the coro. Invariant:
- * a word counts as the coro only when gp there is a goroutine that waits for a coroutine. */
+ * that was made for a coroutine starts in runtime.corostart, whose frame, the outermost but
+ * goexit, keeps the coro; before it first ran, g.coroarg does. A side that resumed the coroutine
+ * waits with gp = itself, while the coroutine's goroutine runs or blocks elsewhere: that goroutine
+ * is its partner. A coroutine's goroutine parked in yield has gp = itself and may be resumed by
+ * anyone who holds the coro: its creator is named as the partner when its stack leads to the coro.
+ *
+ * Invariant: a word counts as the coro only when gp there is a goroutine that waits for a
+ * coroutine. */
 #include "goruntime/coroutine.h"
 #include "base/bytes.h"
 #include "base/cleanup.h"

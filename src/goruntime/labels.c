@@ -4,9 +4,11 @@
  * {data, length, capacity} of {key string, value string}, sorted by key. Before, it is a
  * map[string]string: a pointer to hmap {count 0, flags 8, B u8 9, buckets 16, oldbuckets 24}; a
  * bucket is {tophash [8]u8, keys [8]string, values [8]string, overflow}; a tophash below 5 is an
- * empty or moved slot. A map that grew keeps the buckets that are not moved yet in oldbuckets, half
- * as many. Invariants: label maps never change once a goroutine has them, so one that does not add
- * up is unknown as a whole; counts, lengths and chains are bounded. */
+ * empty or moved slot. A map that grew keeps the buckets that are not moved yet in oldbuckets,
+ * half as many.
+ *
+ * Invariants: label maps never change once a goroutine has them, so one that does not add up is
+ * unknown as a whole; counts, lengths and chains are bounded. */
 #include "base/bytes.h"
 #include "base/cleanup.h"
 #include "base/vector.h"

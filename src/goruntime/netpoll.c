@@ -3,9 +3,10 @@
  * Format (runtime/netpoll.go): pollDesc {..., fd, rg, wg, ..., rd, ..., wd}; rg and wg hold the g
  * that waits to read and to write; rd and wd are deadlines in nanotime, 0 none, negative passed.
  * Nothing leads from a g to its pollDesc but its stack, where the frames of netpollblock and
- * runtime_pollWait keep it. Invariant: a word counts as the pollDesc only when rg or wg there is
- * the g. Stacks of equal frames keep it at equal places, so where it was found before is looked at
- * first. */
+ * runtime_pollWait keep it.
+ *
+ * Invariant: a word counts as the pollDesc only when rg or wg there is the g. Stacks of equal
+ * frames keep it at equal places, so where it was found before is looked at first. */
 #include "goruntime/netpoll.h"
 #include "base/bytes.h"
 #include "base/cleanup.h"

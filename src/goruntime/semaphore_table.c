@@ -2,9 +2,11 @@
  *
  * Format (runtime/sema.go): 251 roots {lock 0, treap 8, nwait 16}; a root is a binary tree of
  * sudogs with different semaphore addresses (elem), children in prev and next; further waiters for
- * the same address hang on waitlink. sudog.g waits. Invariants: the trees change while they are
- * read, and may be garbage: the walk makes no more steps than the roots count waiters, or than
- * there are g's. Wide layers of the trees are read with few calls, long lists through the cache. */
+ * the same address hang on waitlink. sudog.g waits.
+ *
+ * Invariants: the trees change while they are read, and may be garbage: every sudog that is right
+ * brings a g that was not seen before, so the walk ends when too many do not. Wide layers of the
+ * trees are read with few calls, long lists through the cache. */
 #include "base/bytes.h"
 #include "goruntime/semaphore.h"
 #include "target/gather.h"
@@ -20,7 +22,7 @@ enum {
 /* One walk. */
 struct semaphore_walk {
     struct wait_resolver *resolver;
-    uint64_t steps; /* left */
+    uint64_t steps; /* sudogs that were read */
     VECTOR(uint64_t) work;
     VECTOR(struct gather_item) items;
 };
@@ -53,27 +55,35 @@ static struct error *semaphore_visit(void *context, const struct gather_item *it
     return bytes != NULL ? semaphore_take(context, bytes) : NULL;
 }
 
-/* Reads all sudogs that are to be read. */
-static struct error *semaphore_step_many(struct semaphore_walk *walk)
+/* How many more sudogs may be read. */
+static uint64_t semaphore_allowance(const struct semaphore_walk *walk)
 {
-    size_t count = walk->work.count < walk->steps ? walk->work.count : (size_t)walk->steps;
+    uint64_t limit =
+        2 * hash_map_count(&walk->resolver->memory->semaphores) + SEMAPHORE_SPARE_STEPS;
+    return walk->steps < limit ? limit - walk->steps : 0;
+}
+
+/* Reads the last COUNT sudogs that are to be read. */
+static struct error *semaphore_step_many(struct semaphore_walk *walk, size_t count)
+{
     walk->items.count = 0;
     TRY(vector_reserve(&walk->items, count));
+    walk->work.count -= count;
     for (size_t i = 0; i < count; i++) {
-        walk->items.items[i] = (struct gather_item){.address = walk->work.items[i]};
+        walk->items.items[i] =
+            (struct gather_item){.address = walk->work.items[walk->work.count + i]};
     }
-    walk->work.count = 0;
-    walk->steps -= count;
+    walk->steps += count;
     return gather_visit(walk->resolver->state->runtime->target, walk->items.items, count,
                         (size_t)walk->resolver->layout->sudog.size, semaphore_visit, walk);
 }
 
-/* Reads one sudog. */
+/* Reads the last of the sudogs that are to be read. */
 static struct error *semaphore_step_one(struct semaphore_walk *walk)
 {
     uint8_t bytes[SEMAPHORE_SUDOG_MAX];
     uint64_t sudog = walk->work.items[--walk->work.count];
-    walk->steps--;
+    walk->steps++;
     if (!peek_read(&walk->resolver->peek, sudog, bytes,
                    (size_t)walk->resolver->layout->sudog.size)) {
         return peek_error(&walk->resolver->peek);
@@ -85,19 +95,16 @@ static struct error *semaphore_step_one(struct semaphore_walk *walk)
 static struct error *semaphore_roots(struct semaphore_walk *walk)
 {
     uint8_t table[SEMAPHORE_ROOTS * SEMAPHORE_STRIDE_MAX];
-    const struct goruntime_globals *globals = &walk->resolver->state->runtime->globals;
+    struct goruntime *runtime = walk->resolver->state->runtime;
     size_t stride = (size_t)walk->resolver->layout->sema_root_stride;
-    struct peek peek = {.target = walk->resolver->state->runtime->target}; /* not cached */
-    uint64_t gs;
-    if (stride > SEMAPHORE_STRIDE_MAX || stride < 24 || !peek_u64(&peek, globals->allglen, &gs) ||
-        !peek_read(&peek, globals->semtable, table, SEMAPHORE_ROOTS * stride)) {
+    struct peek peek = {.target = runtime->target}; /* the cache may be older than the goroutines */
+    if (stride > SEMAPHORE_STRIDE_MAX || stride < 24 ||
+        !peek_read(&peek, runtime->globals.semtable, table, SEMAPHORE_ROOTS * stride)) {
         return peek_error(&peek);
     }
     for (size_t i = 0; i < SEMAPHORE_ROOTS; i++) {
-        walk->steps += bytes_u32(table + i * stride + 16);
         TRY(semaphore_push(walk, bytes_u64(table + i * stride + 8)));
     }
-    walk->steps = (walk->steps < gs ? walk->steps : gs) + SEMAPHORE_SPARE_STEPS;
     return NULL;
 }
 
@@ -105,14 +112,18 @@ static struct error *semaphore_roots(struct semaphore_walk *walk)
 static struct error *semaphore_walk_run(struct semaphore_walk *walk)
 {
     TRY(semaphore_roots(walk));
-    while (walk->work.count > 0 && walk->steps > 0) {
-        if (walk->work.count >= SEMAPHORE_MANY) {
-            TRY(semaphore_step_many(walk));
-        } else {
+    for (;;) {
+        uint64_t allowance = semaphore_allowance(walk);
+        if (walk->work.count == 0 || allowance == 0) {
+            return NULL;
+        }
+        if (walk->work.count < SEMAPHORE_MANY) {
             TRY(semaphore_step_one(walk));
+        } else {
+            size_t count = walk->work.count < allowance ? walk->work.count : (size_t)allowance;
+            TRY(semaphore_step_many(walk, count));
         }
     }
-    return NULL;
 }
 
 /* Walks all trees at once. */
