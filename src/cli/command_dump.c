@@ -77,7 +77,7 @@ static const struct option command_dump_max_stop = {
     .name = "max-stop",
     .kind = OPTION_DURATION,
     .parameter = "DURATION",
-    .help = "give the stop up after DURATION (500ms) and read without; 0: no limit"};
+    .help = "give stopping up after DURATION (500ms); 0: no limit"};
 static const struct option command_dump_exit_code = {
     .name = "exit-code",
     .kind = OPTION_FLAG,
@@ -335,9 +335,9 @@ const struct command command_dump = {
         "how many are not shown, how long reading took and how long the program was stopped.\n\n"
         "The program is read while it runs and is not stopped, unless --stop is given: goroutines "
         "that wait are complete, those that run are listed as running, without a stack. With "
-        "--stop all threads are stopped for as long as reading takes, but not longer than "
-        "--max-stop, and running goroutines have their stacks, too. What cannot be known is shown "
-        "as unknown.\n\n"
+        "--stop, when some run, all threads are stopped after everything else has been read, for "
+        "as long as reading those takes: milliseconds, whatever the size of the program. What "
+        "cannot be known is shown as unknown.\n\n"
         "With --format=go the goroutines are printed as the program's own runtime.Stack(buf, "
         "true) would, arguments included, ordered by id. With --json it is one object with the "
         "keys schema, target, groups (with --each: goroutines) and summary; summary holds the "

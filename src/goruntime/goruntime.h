@@ -43,12 +43,17 @@ const char *goruntime_doubt(const struct goruntime *runtime);
 struct goruntime_look {
     bool objects; /* what goroutines wait for */
     bool labels;
-    bool arguments;    /* argument words of every frame */
-    bool stop;         /* the target is stopped: running goroutines' stacks from registers */
-    unsigned threads;  /* workers; 0: by the machine */
-    uint64_t deadline; /* clock_now when to give up with ERROR_LIMIT; 0 never */
+    bool arguments;   /* argument words of every frame */
+    bool stop;        /* the target is stopped: running goroutines' stacks from registers */
+    unsigned threads; /* workers; 0: by the machine */
     void (*progress)(void *context, uint64_t done, uint64_t total); /* may be NULL */
     void *progress_context;
+    /* Stops the target; called at most once, when all goroutines that hold still have been read and
+     * some do not: those are then read in the stop, with the stacks of the running ones, and thaw
+     * is called. ERROR_LIMIT: they are read without. NULL: never; of no use with stop. */
+    struct error *(*freeze)(void *context);
+    void (*thaw)(void *context);
+    void *freeze_context;
 };
 
 /* Reads every goroutine into BUILDER (goroutines, frames, stacks, objects, labels, notes, threads).

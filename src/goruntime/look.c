@@ -47,6 +47,7 @@ static void look_deinit(struct look *look)
     block_cache_destroy(look->state.cache);
     hash_map_deinit(&look->bubbles);
     vector_deinit(&look->parked);
+    vector_deinit(&look->deferred);
     (void)pthread_mutex_destroy(&look->lock);
 }
 
@@ -78,6 +79,24 @@ static void look_worker_deinit(struct look_worker *worker)
     free(worker->moved);
 }
 
+/* Takes those of the COUNT records that run, or ran while being read, out of the batch when they
+ * can be read in a stop later. The caller holds the lock. */
+static struct error *look_defer(struct look_worker *worker, size_t count)
+{
+    struct look *look = worker->look;
+    for (size_t i = 0; look->defers && i < count; i++) {
+        struct goroutine_record *record = &worker->records[i];
+        bool runs = record->status == GOROUTINE_STATUS_RUNNING ||
+                    record->status == GOROUTINE_STATUS_COPYSTACK ||
+                    (record->flags & GOROUTINE_MOVED) != 0;
+        if (runs && goroutine_is_alive(record)) {
+            TRY(vector_append(&look->deferred, record->g));
+            record->goid = 0;
+        }
+    }
+    return NULL;
+}
+
 /* Works batches off until none is left or somebody failed. */
 static struct error *look_worker_run(struct look *look)
 {
@@ -88,14 +107,14 @@ static struct error *look_worker_run(struct look *look)
         if (first >= look->count) {
             break;
         }
-        if (look->wanted->deadline != 0 && clock_now() > look->wanted->deadline) {
-            return error_create(ERROR_LIMIT, "reading took too long");
-        }
         size_t left = look->count - first;
         size_t count = left < look->batch ? left : look->batch;
         TRY(look_batch_read(&worker, first, count));
         (void)pthread_mutex_lock(&look->lock);
-        struct error *error = look_publish(&worker, count);
+        struct error *error = look_defer(&worker, count);
+        if (error == NULL) {
+            error = look_publish(&worker, count);
+        }
         (void)pthread_mutex_unlock(&look->lock);
         TRY(error);
     }
@@ -170,6 +189,47 @@ static struct error *look_note(const struct look *look)
     return NULL;
 }
 
+/* Reads the deferred g's; FROZEN: in a stop. */
+static struct error *look_read_again(struct look *look, bool frozen)
+{
+    if (frozen) {
+        running_deinit(&look->running);
+        look->running = (struct running){0};
+        look->frozen = true;
+        TRY(running_init(&look->running, look->runtime, true));
+    }
+    free(look->list);
+    look->count = look->deferred.count;
+    look->list = TAKE(look->deferred.items);
+    look->deferred.count = look->deferred.capacity = 0;
+    look->done -= look->count < look->done ? look->count : look->done;
+    look->parked_max = SIZE_MAX; /* waits are resolved after the stop */
+    atomic_store(&look->next, 0);
+    return look_run(look, 1);
+}
+
+/* Stops the target for what was deferred, if anything was. */
+static struct error *look_read_deferred(struct look *look)
+{
+    look->defers = false;
+    if (look->deferred.count == 0) {
+        return NULL;
+    }
+    struct error *error = look->wanted->freeze(look->wanted->freeze_context);
+    bool frozen = error == NULL;
+    if (error_catch(&error, ERROR_LIMIT)) {
+        error = snapshot_builder_note(look->builder, "the program could not be stopped in time: "
+                                                     "running goroutines have no stacks");
+    }
+    if (error == NULL) {
+        error = look_read_again(look, frozen);
+    }
+    if (frozen) {
+        look->wanted->thaw(look->wanted->freeze_context);
+    }
+    return error;
+}
+
 /* Reads everything. */
 static struct error *look_read(struct look *look)
 {
@@ -179,7 +239,9 @@ static struct error *look_read(struct look *look)
     batch = batch < LOOK_BATCH_MIN ? LOOK_BATCH_MIN : batch;
     look->batch = batch < LOOK_BATCH_MAX ? batch : LOOK_BATCH_MAX;
     look->parked_max = look->count / 4 > LOOK_PARKED_MIN ? look->count / 4 : LOOK_PARKED_MIN;
+    look->defers = look->wanted->freeze != NULL && !look->frozen;
     TRY(look_run(look, workers));
+    TRY(look_read_deferred(look));
     TRY(look_publish_waits(look));
     TRY(wait_resolve_rest(&look->state));
     return look_note(look);

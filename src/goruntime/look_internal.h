@@ -29,6 +29,8 @@ struct look {
     struct hash_map bubbles;                /* address of a bubble: its id */
     VECTOR(struct goruntime_parked) parked; /* waits not resolved yet */
     size_t parked_max;                      /* how many are resolved at once */
+    bool defers;                            /* what runs is left for a stop */
+    VECTOR(uint64_t) deferred;              /* addresses of those g's */
     size_t done;                            /* g's looked at */
     size_t goroutines;
     size_t moved, cut, unreadable;

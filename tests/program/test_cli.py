@@ -322,6 +322,23 @@ def test_user_frames_say_what_they_hide(unpark, parked):
     assert re.search(r"\d+ frames?", user.out) and "hidden" in user.out
 
 
+def test_stop_adds_stacks_of_running_goroutines(unpark, newest, start):
+    """A goroutine that runs for ever has a stack with --stop only, and the stop is short."""
+    program = start(newest.build("running"))
+    without = unpark("dump", program.pid, "--json", "--each", "--state=running").json()
+    assert without["summary"]["stopped_ns"] == 0
+    assert all(not goroutine["stack"] for goroutine in without["goroutines"])
+    result = unpark("dump", program.pid, "--json", "--each", "--stop", "--function=main.spin")
+    data = result.json()
+    assert result.code == 0 and data["goroutines"], result
+    assert 0 <= data["summary"]["stopped_ns"] < 500_000_000
+    assert program.alive()
+
+
+def test_stop_of_a_program_that_rests_is_no_stop(unpark, parked):
+    assert unpark("dump", parked.pid, "--json", "--stop").json()["summary"]["stopped_ns"] == 0
+
+
 def test_default_mode_does_not_attach(unpark, parked):
     if shutil.which("strace") is None:
         pytest.skip("strace is not installed")
