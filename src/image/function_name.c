@@ -113,6 +113,7 @@ struct error *function_find_name(struct image *image, const char *name, struct f
     }
     const struct function_name_index *index = image->names;
     uint64_t hash = hash_bytes(name, strlen(name), 0);
+    /* It is there after success. NOLINTNEXTLINE(clang-analyzer-core.NullDereference) */
     for (size_t at = hash & index->mask; index->slots[at] != 0; at = (at + 1) & index->mask) {
         if (((index->slots[at] ^ hash) & FUNCTION_NAME_TAG) == 0) {
             TRY(function_name_decode(image, (uint32_t)index->slots[at], ret));
