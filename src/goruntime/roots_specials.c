@@ -10,6 +10,7 @@
 #include "goruntime/heap_internal.h"
 #include "goruntime/internal.h"
 #include "goruntime/roots.h"
+#include "image/function.h"
 #include <stdlib.h>
 
 enum {
@@ -192,7 +193,12 @@ static void roots_cleanup_queue(struct roots_walk *walk)
         return;
     }
     if (walk->runtime->globals.gc_cleanups == 0) {
-        walk->complete = false;
+        /* A program that can never queue a cleanup does not hold the function that runs them. */
+        struct function function;
+        struct error *error =
+            function_find_name(walk->runtime->image, "runtime.runCleanups", &function);
+        walk->complete = walk->complete && error != NULL;
+        error_destroy(error);
         return;
     }
     if (!roots_fetch(walk,

@@ -56,6 +56,12 @@ static enum leak_class proof_class_of(enum wait_reason reason)
     }
 }
 
+/* True for classes whose proof rests on an object that nothing reaches. */
+static bool proof_needs_object(enum leak_class class_)
+{
+    return class_ != LEAK_CLASS_NIL_CHANNEL && class_ != LEAK_CLASS_EMPTY_SELECT;
+}
+
 /* True for waits in which the goroutine really executes on its system stack (go-runtime.md 4.1). */
 static bool proof_is_suspended(enum wait_reason reason)
 {
@@ -125,7 +131,7 @@ static struct proof_result proof_classify(const struct proof *proof,
     }
     size_t count;
     const struct snapshot_wait *waits = snapshot_waits(proof->snapshot, goroutine, &count);
-    bool needs_object = class_ != LEAK_CLASS_NIL_CHANNEL && class_ != LEAK_CLASS_EMPTY_SELECT;
+    bool needs_object = proof_needs_object(class_);
     bool moved = (goroutine->flags & (GOROUTINE_MOVED | GOROUTINE_STACK_UNKNOWN)) != 0;
     result.verdict = LEAK_VERDICT_UNKNOWN;
     result.reason = moved ? LEAK_REASON_IN_TRANSIT : LEAK_REASON_OBJECT_UNKNOWN;
@@ -197,7 +203,7 @@ static struct error *proof_watch(struct proof *proof, size_t index,
 static struct error *proof_watch_goroutine(struct proof *proof, size_t index)
 {
     struct proof_result *result = &proof->results[index];
-    if (result->class_ == LEAK_CLASS_NIL_CHANNEL || result->class_ == LEAK_CLASS_EMPTY_SELECT) {
+    if (!proof_needs_object(result->class_)) {
         return NULL;
     }
     size_t count;
@@ -297,6 +303,8 @@ static void proof_doubt(struct proof *proof, const struct proof_options *options
         if (proof->goroutines[i].id == 1 && result->class_ == LEAK_CLASS_EMPTY_SELECT) {
             *result =
                 (struct proof_result){LEAK_VERDICT_WAITING, LEAK_CLASS_NONE, LEAK_REASON_MAIN};
+        } else if (doubt == LEAK_REASON_INCOMPLETE && !proof_needs_object(result->class_)) {
+            continue; /* no memory could lead to what does not exist */
         } else if (doubt != LEAK_REASON_NONE) {
             *result = (struct proof_result){LEAK_VERDICT_UNKNOWN, result->class_, doubt};
         }
