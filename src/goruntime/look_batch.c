@@ -9,7 +9,8 @@ enum { LOOK_BATCH_ATTEMPTS = 4 };
 static struct error *look_batch_place(struct look *look, struct goroutine_record *record,
                                       bool *found)
 {
-    *found = record->status != GOROUTINE_STATUS_COPYSTACK;
+    /* While its stack is copied, its g has the old or the new one, both whole: fine while frozen. */
+    *found = look->frozen || record->status != GOROUTINE_STATUS_COPYSTACK;
     if (record->status == GOROUTINE_STATUS_RUNNING) {
         *found = false;
         if (look->frozen) {

@@ -262,11 +262,12 @@ struct error *running_place(const struct running *running, const struct unwind_r
         }
     }
     *found = true;
-    if (running_is_on(&own, place.sp)) {
-        running_start(record, &place, UNWIND_TRAP);
-    } else if (running_is_on(&own, thread->vdso_sp)) {
+    if (running_is_on(&own, thread->vdso_sp)) {
+        /* As the runtime does; the functions that call the vDSO write to sp. */
         place = (struct running_place){.pc = thread->vdso_pc, .sp = thread->vdso_sp};
         running_start(record, &place, UNWIND_PARKED);
+    } else if (running_is_on(&own, place.sp)) {
+        running_start(record, &place, UNWIND_TRAP);
     } else if (record->origin != UNWIND_SYSCALL) {
         place = (struct running_place){
             .pc = record->sched_pc, .sp = record->sched_sp, .lr = record->sched_lr};
