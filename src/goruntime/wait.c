@@ -198,6 +198,7 @@ struct error *wait_resolve(struct goruntime_look_state *state,
         .memory = state->waits,
     };
     CLEANUP(wait_lists_deinit) struct wait_lists lists = {0};
+    block_cache_clear(state->cache); /* what it holds may be older than these goroutines */
     TRY(wait_sort(&resolver, &lists));
     for (size_t i = 0; i < WAIT_CLASS_COUNT; i++) {
         if (lists.lists[i].count > 0) {
