@@ -238,6 +238,25 @@ static int target_core_compare_mappings(const void *left, const void *right)
     return (a->start > b->start) - (a->start < b->start);
 }
 
+size_t target_core_order_mappings(struct target_mapping *items, size_t count)
+{
+    uint64_t floor = 0;
+    size_t kept = 0;
+    qsort(items, count, sizeof *items, target_core_compare_mappings);
+    for (size_t i = 0; i < count; i++) {
+        struct target_mapping mapping = items[i];
+        if (mapping.start < floor) {
+            mapping.file_offset += floor - mapping.start;
+            mapping.start = floor;
+        }
+        if (mapping.start < mapping.end) {
+            floor = mapping.end;
+            items[kept++] = mapping;
+        }
+    }
+    return kept;
+}
+
 /* Makes the mappings from the loads, named by NT_FILE. */
 static struct error *target_core_map(struct target_core *core)
 {
@@ -258,21 +277,7 @@ static struct error *target_core_map(struct target_core *core)
             items[i].deleted = file->deleted;
         }
     }
-    qsort(items, core->loads.count, sizeof *items, target_core_compare_mappings);
-    uint64_t floor = 0;
-    size_t count = 0;
-    for (size_t i = 0; i < core->loads.count; i++) {
-        struct target_mapping mapping = items[i];
-        if (mapping.start < floor) {
-            mapping.file_offset += floor - mapping.start;
-            mapping.start = floor;
-        }
-        if (mapping.start < mapping.end) {
-            floor = mapping.end;
-            items[count++] = mapping;
-        }
-    }
-    core->head.mappings.count = count;
+    core->head.mappings.count = target_core_order_mappings(items, core->loads.count);
     return NULL;
 }
 

@@ -69,6 +69,10 @@ const struct target_core_file *target_core_find_file(const struct target_core *c
  * EXE is not; without EXE, none found is no error. */
 NODISCARD struct error *target_core_find_executable(struct target_core *core, const char *exe);
 
+/* Sorts COUNT mappings by start and cuts those that overlap their predecessor; returns how many are
+ * left. */
+size_t target_core_order_mappings(struct target_mapping *items, size_t count);
+
 /* Adds mappings, named as the executable, for those parts of its read-only segments that the core
  * does not even mention: gdb's gcore leaves them out of PT_LOADs and NT_FILE alike. DESCRIPTOR is
  * the executable, which is proved to be the core's. Nothing is added when it is not known where it

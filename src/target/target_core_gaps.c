@@ -11,38 +11,29 @@
 
 enum { TARGET_CORE_GAP_PAGE = 4096, TARGET_CORE_GAPS_MAX = 1024 };
 
-/* Inserts MAPPING at INDEX of the core's mappings. */
-static struct error *target_core_insert(struct target_core *core, size_t index,
-                                        struct target_mapping mapping)
-{
-    struct target_mapping_list *list = &core->head.mappings;
-    struct target_mapping *items = reallocarray(list->items, list->count + 1, sizeof *items);
-    if (items == NULL) {
-        return error_no_memory();
-    }
-    list->items = items;
-    memmove(&items[index + 1], &items[index], (list->count - index) * sizeof *items);
-    items[index] = mapping;
-    list->count++;
-    return NULL;
-}
+/* Mappings to be added. */
+struct target_core_gaps {
+    VECTOR(struct target_mapping) items;
+};
 
-/* Adds MAPPING where nothing is mapped yet. */
-static struct error *target_core_fill(struct target_core *core, struct target_mapping mapping)
+/* Notes the parts of MAPPING where the core has none. */
+static struct error *target_core_note_gaps(const struct target_core *core,
+                                           struct target_mapping mapping,
+                                           struct target_core_gaps *gaps)
 {
     const struct target_mapping_list *list = &core->head.mappings;
-    size_t index = 0;
+    size_t index = target_mappings_first(list, mapping.start);
     while (mapping.start < mapping.end) {
-        while (index < list->count && list->items[index].end <= mapping.start) {
-            index++;
-        }
         uint64_t next = index < list->count ? list->items[index].start : UINT64_MAX;
         if (next > mapping.start) {
             struct target_mapping part = mapping;
             part.end = next < part.end ? next : part.end;
-            TRY(target_core_insert(core, index, part));
+            TRY(vector_append(&gaps->items, part));
         }
-        uint64_t end = list->items[index].end;
+        if (next >= mapping.end) {
+            return NULL;
+        }
+        uint64_t end = list->items[index++].end;
         end = end < mapping.end ? end : mapping.end;
         mapping.file_offset += end - mapping.start;
         mapping.start = end;
@@ -50,16 +41,33 @@ static struct error *target_core_fill(struct target_core *core, struct target_ma
     return NULL;
 }
 
-struct error *target_core_fill_gaps(struct target_core *core, int descriptor)
+/* Adds GAPS to the mappings, all at once: one by one a core of very many mappings would take hours.
+ */
+static struct error *target_core_add_gaps(struct target_core *core,
+                                          const struct target_core_gaps *gaps)
 {
-    CLEANUP(target_elf_deinit) struct target_elf elf = {0};
-    uint64_t bias, base;
-    TRY(target_elf_init_file(&elf, descriptor));
-    if (!target_elf_bias(&elf, core->facts.headers, &bias, &base)) {
+    struct target_mapping_list *list = &core->head.mappings;
+    size_t added = gaps->items.count;
+    if (added == 0) {
         return NULL;
     }
-    for (size_t i = 0; i < elf.segments.count && i < TARGET_CORE_GAPS_MAX; i++) {
-        const struct target_elf_segment *segment = &elf.segments.items[i];
+    struct target_mapping *items = reallocarray(list->items, list->count + added, sizeof *items);
+    if (items == NULL) {
+        return error_no_memory();
+    }
+    memcpy(items + list->count, gaps->items.items, added * sizeof *items);
+    list->items = items;
+    list->count = target_core_order_mappings(items, list->count + added);
+    return NULL;
+}
+
+/* Notes the gaps in what ELF's read-only segments say was mapped at BIAS. */
+static struct error *target_core_find_gaps(const struct target_core *core,
+                                           const struct target_elf *elf, uint64_t bias,
+                                           struct target_core_gaps *gaps)
+{
+    for (size_t i = 0; i < elf->segments.count && i < TARGET_CORE_GAPS_MAX; i++) {
+        const struct target_elf_segment *segment = &elf->segments.items[i];
         uint64_t slack = segment->address % TARGET_CORE_GAP_PAGE;
         uint64_t start = segment->address - slack + bias;
         uint64_t size = segment->file_size + slack;
@@ -75,7 +83,24 @@ struct error *target_core_fill_gaps(struct target_core *core, int descriptor)
                                              TARGET_PERMISSION_READ |
                                              (segment->executable ? TARGET_PERMISSION_EXECUTE : 0u),
                                          .path = core->head.executable};
-        TRY(target_core_fill(core, mapping));
+        TRY(target_core_note_gaps(core, mapping, gaps));
     }
     return NULL;
+}
+
+struct error *target_core_fill_gaps(struct target_core *core, int descriptor)
+{
+    CLEANUP(target_elf_deinit) struct target_elf elf = {0};
+    uint64_t bias, base;
+    TRY(target_elf_init_file(&elf, descriptor));
+    if (!target_elf_bias(&elf, core->facts.headers, &bias, &base)) {
+        return NULL;
+    }
+    struct target_core_gaps gaps = {0};
+    struct error *error = target_core_find_gaps(core, &elf, bias, &gaps);
+    if (error == NULL) {
+        error = target_core_add_gaps(core, &gaps);
+    }
+    vector_deinit(&gaps.items);
+    return error;
 }

@@ -49,6 +49,9 @@ void target_mappings_deinit(struct target_mapping_list *list);
 NODISCARD struct error *target_mappings_parse(char *text, size_t size,
                                               struct target_mapping_list *ret);
 
+/* The index of the first mapping of LIST that ends behind ADDRESS; its count when there is none. */
+size_t target_mappings_first(const struct target_mapping_list *list, uint64_t address);
+
 /* The mapping of LIST that holds ADDRESS, or NULL. */
 const struct target_mapping *target_mappings_find(const struct target_mapping_list *list,
                                                   uint64_t address);

@@ -162,8 +162,7 @@ struct error *target_mappings_parse(char *text, size_t size, struct target_mappi
     return error;
 }
 
-const struct target_mapping *target_mappings_find(const struct target_mapping_list *list,
-                                                  uint64_t address)
+size_t target_mappings_first(const struct target_mapping_list *list, uint64_t address)
 {
     size_t low = 0;
     size_t high = list->count;
@@ -175,8 +174,15 @@ const struct target_mapping *target_mappings_find(const struct target_mapping_li
             high = middle;
         }
     }
-    if (low == list->count || list->items[low].start > address) {
+    return low;
+}
+
+const struct target_mapping *target_mappings_find(const struct target_mapping_list *list,
+                                                  uint64_t address)
+{
+    size_t index = target_mappings_first(list, address);
+    if (index == list->count || list->items[index].start > address) {
         return NULL;
     }
-    return &list->items[low];
+    return &list->items[index];
 }
