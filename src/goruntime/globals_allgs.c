@@ -68,6 +68,16 @@ static bool globals_allgs_by_anchor(struct globals_search *search,
     return false;
 }
 
+/* True when the pair that an anchor reads first is there, but still empty. */
+static bool globals_allgs_empty(struct globals_search *search,
+                                const struct globals_references *references)
+{
+    uint64_t count;
+    uint64_t array;
+    return references->count >= 2 && peek_u64(&search->peek, references->items[0].target, &count) &&
+           count == 0 && peek_u64(&search->peek, references->items[1].target, &array) && array == 0;
+}
+
 /* A search for the slice allgs itself. */
 struct globals_allgs_scan {
     struct globals_search *search;
@@ -102,9 +112,11 @@ struct error *globals_find_allgs(struct target *target, struct image *image,
         .image = image, .machine = target_machine(target), .peek = {.target = target}};
     struct globals_references references;
     size_t anchors = sizeof globals_allgs_anchors / sizeof *globals_allgs_anchors;
+    bool empty = false;
     for (size_t i = 0; i < anchors; i++) {
         TRY(globals_references_init(&search, globals_allgs_anchors[i], &references));
         bool found = globals_allgs_by_anchor(&search, &references, globals);
+        empty = empty || (!found && globals_allgs_empty(&search, &references));
         TRY(peek_error(&search.peek));
         if (found) {
             return NULL;
@@ -114,7 +126,8 @@ struct error *globals_find_allgs(struct target *target, struct image *image,
     TRY(globals_visit_words(&search, globals_allgs_visit, &scan));
     if (scan.best == 0) {
         return error_create(ERROR_UNSUPPORTED,
-                            "the list of goroutines was not found in the Go runtime");
+                            empty ? "the Go runtime has not started yet"
+                                  : "the list of goroutines was not found in the Go runtime");
     }
     return NULL;
 }
