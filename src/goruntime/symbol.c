@@ -8,6 +8,10 @@
 
 enum { SYMBOL_LOGICAL_CAPACITY = 32, SYMBOL_LOGICAL_MAX = 4096 };
 
+/* Up to this release the traceback looks at which arguments are live where the outermost of the
+ * inlined calls is, and since then where the innermost is. */
+enum { SYMBOL_OUTER_LIVENESS_LAST = 20 };
+
 /* What the callees of a frame leave to it. */
 struct symbol_context {
     uint8_t callee_id;
@@ -172,7 +176,9 @@ static struct error *symbols_add_frame(struct symbols *symbols, const struct sta
             frame.entry_offset = (uint32_t)(node->pc - function->entry);
         }
         if (symbols->arguments) {
-            TRY(symbols_add_arguments(symbols, function, node->symbol_pc, &frame));
+            bool outer = symbols->layout->minor <= SYMBOL_OUTER_LIVENESS_LAST;
+            TRY(symbols_add_arguments(symbols, function, outer ? logical->pc : node->symbol_pc,
+                                      &frame));
         }
     }
     bool shown = symbol_name_is_shown(symbols->layout, logical->name, logical->func_id,

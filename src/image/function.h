@@ -66,6 +66,7 @@ NODISCARD struct error *function_data(const struct function *function, enum func
 struct function_frame {
     const char *name; /* raw linker name */
     const char *file; /* "" when unknown */
+    uint64_t pc;      /* of the call in it: what its source was looked up at */
     uint32_t line;    /* 0 when unknown */
     int32_t start_line;
     uint8_t func_id;

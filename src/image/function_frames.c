@@ -81,6 +81,7 @@ struct error *function_frames(const struct function *function, uint64_t pc,
     while (*count < FUNCTION_FRAMES_DEPTH_MAX) {
         struct function_frame frame = {
             .name = function->name,
+            .pc = pc,
             .start_line = function->start_line,
             .func_id = function->func_id,
         };
