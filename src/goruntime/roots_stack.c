@@ -27,7 +27,7 @@ enum {
 struct roots_stack_object {
     uint64_t address;
     const struct roots_frame_object *record;
-    bool queued;
+    bool visited;
 };
 
 struct roots_stack_frame {
@@ -41,7 +41,7 @@ struct roots_stacks {
     struct roots_frames *frames;
     struct block_cache *cache;                 /* of unviewable stacks, defers */
     VECTOR(struct roots_stack_object) objects; /* of the goroutine being visited */
-    VECTOR(uint32_t) queue;
+    VECTOR(uint64_t) pointers;                 /* live words that point into the stack */
     VECTOR(struct roots_stack_frame) trail;
     VECTOR(uint8_t) buffer;
     /* The goroutine being visited. */
@@ -81,35 +81,29 @@ void roots_stacks_destroy(struct roots_stacks *stacks)
     roots_frames_destroy(stacks->frames);
     block_cache_destroy(stacks->cache);
     vector_deinit(&stacks->objects);
-    vector_deinit(&stacks->queue);
+    vector_deinit(&stacks->pointers);
     vector_deinit(&stacks->trail);
     vector_deinit(&stacks->buffer);
     error_destroy(stacks->error);
     free(stacks);
 }
 
-/* Queues the stack object that holds ADDRESS, if any. */
-static void roots_stack_point(struct roots_stacks *stacks, uint64_t address)
+/* Keeps ERROR, if any, for the end of the visit. */
+static void roots_stack_note(struct roots_stacks *stacks, struct error *error)
 {
-    for (size_t i = 0; i < stacks->objects.count; i++) {
-        struct roots_stack_object *object = &stacks->objects.items[i];
-        if (address - object->address < object->record->size && !object->queued) {
-            object->queued = true;
-            struct error *error = vector_append(&stacks->queue, (uint32_t)i);
-            if (error != NULL) {
-                error_destroy(stacks->error);
-                stacks->error = error;
-            }
-        }
+    if (error != NULL) {
+        error_destroy(stacks->error);
+        stacks->error = error;
     }
 }
 
-/* Takes one live word: into the stack it keeps a stack object, else it goes to the visitor. */
+/* Takes one live word: into the stack it may keep a stack object of a frame further out, which is
+ * looked up when all frames are known; else it goes to the visitor. */
 static void roots_stack_word(void *context, uint64_t slot, uint64_t value)
 {
     struct roots_stacks *stacks = context;
     if (value - stacks->low < stacks->high - stacks->low) {
-        roots_stack_point(stacks, value);
+        roots_stack_note(stacks, vector_append(&stacks->pointers, value));
     } else {
         stacks->visitor(stacks->context, slot, value);
     }
@@ -186,11 +180,44 @@ static void roots_stack_frame(struct roots_stacks *stacks, const struct roots_fr
     roots_stack_words(stacks, place->argp, end, all ? NULL : arguments->bits, arguments->count);
 }
 
-/* Visits the queued stack objects and what they point to in turn. */
+/* Orders stack objects by address. */
+static int roots_stack_compare(const void *left, const void *right)
+{
+    uint64_t a = ((const struct roots_stack_object *)left)->address;
+    uint64_t b = ((const struct roots_stack_object *)right)->address;
+    return a < b ? -1 : a > b;
+}
+
+/* The stack object that holds ADDRESS, or NULL. */
+static struct roots_stack_object *roots_stack_find(struct roots_stacks *stacks, uint64_t address)
+{
+    size_t low = 0;
+    size_t high = stacks->objects.count;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (stacks->objects.items[middle].address <= address) {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    struct roots_stack_object *object = low == 0 ? NULL : &stacks->objects.items[low - 1];
+    return object != NULL && address - object->address < object->record->size ? object : NULL;
+}
+
+/* Visits the stack objects that live words point to, and what they point to in turn. */
 static void roots_stack_drain(struct roots_stacks *stacks)
 {
-    for (size_t i = 0; i < stacks->queue.count; i++) {
-        const struct roots_stack_object *object = &stacks->objects.items[stacks->queue.items[i]];
+    if (stacks->objects.count > 0) {
+        qsort(stacks->objects.items, stacks->objects.count, sizeof *stacks->objects.items,
+              roots_stack_compare);
+    }
+    for (size_t i = 0; i < stacks->pointers.count; i++) {
+        struct roots_stack_object *object = roots_stack_find(stacks, stacks->pointers.items[i]);
+        if (object == NULL || object->visited) {
+            continue;
+        }
+        object->visited = true;
         const struct roots_frame_object *record = object->record;
         uint64_t words = record->mask == NULL ? record->size / 8 : record->words;
         roots_stack_words(stacks, object->address, object->address + words * 8, record->mask,
@@ -379,7 +406,7 @@ struct error *roots_stacks_visit(struct roots_stacks *stacks, uint64_t g,
     stacks->context = context;
     stacks->complete = true;
     stacks->objects.count = 0;
-    stacks->queue.count = 0;
+    stacks->pointers.count = 0;
     stacks->trail.count = 0;
     uint64_t low = bytes_u64(bytes + layout->g.stack_lo);
     uint64_t high = bytes_u64(bytes + layout->g.stack_hi);
