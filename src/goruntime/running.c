@@ -1,23 +1,24 @@
 /* Threads by runtime.allm (runtime/runtime2.go). A thread in a signal handler stands on its gsignal
- * stack; the kernel put the interrupted registers right behind the frame of runtime.sigtramp
- * (arch/x86/include/asm/sigframe.h, arch/arm64/kernel/signal.c). */
+ * stack, to whose top the kernel wrote a ucontext: which stack this is, and the interrupted
+ * registers (include/uapi/asm-generic/ucontext.h, arch/x86/include/asm/sigframe.h,
+ * arch/arm64/kernel/signal.c). */
 #include "goruntime/running.h"
 
 #include "base/bytes.h"
 #include "base/cleanup.h"
 #include "goruntime/internal.h"
 #include <stdlib.h>
-#include <string.h>
 
 enum {
     RUNNING_THREADS_MAX = 1 << 20,
     RUNNING_M_SIZE_MAX = 1 << 14,
-    RUNNING_HANDLER_FRAMES_MAX = 200, /* from where a thread is to sigtramp */
-    RUNNING_CONTEXT_SIZE = 448,       /* of a ucontext, up to its registers' end */
-    RUNNING_AMD64_SP = 160,           /* uc_mcontext 40, then rsp as the 16th register */
+    RUNNING_SIGNAL_STACK_MAX = 1 << 20,
+    RUNNING_CONTEXT_SIZE = 448, /* of a ucontext, up to its registers' end */
+    RUNNING_STACK_LOW = 16,     /* uc_stack: ss_sp, ss_flags, ss_size */
+    RUNNING_STACK_SIZE = 32,
+    RUNNING_AMD64_SP = 160, /* uc_mcontext 40, then rsp as the 16th register */
     RUNNING_AMD64_PC = 168,
-    RUNNING_ARM64_CONTEXT = 128, /* the siginfo before it */
-    RUNNING_ARM64_LR = 424,      /* uc_mcontext 176, fault address, then x30 */
+    RUNNING_ARM64_LR = 424, /* uc_mcontext 176, fault address, then x30 */
     RUNNING_ARM64_SP = 432,
     RUNNING_ARM64_PC = 440,
     RUNNING_ARM64_X30 = 30
@@ -165,69 +166,48 @@ static bool running_is_on(const struct running_stack *stack, uint64_t address)
     return address >= stack->low && address < stack->high;
 }
 
-/* Reads the registers that the signal interrupted whose handler's frame ends at FP. */
-static struct error *running_read_context(const struct unwind_rules *rules, struct target *target,
-                                          uint64_t fp, struct running_place *place, bool *found)
+/* Decodes the registers in the ucontext at BYTES. */
+static struct running_place running_decode_context(const struct unwind_rules *rules,
+                                                   const uint8_t *bytes)
 {
-    uint8_t context[RUNNING_CONTEXT_SIZE];
-    uint64_t address = fp + (rules->link_register ? RUNNING_ARM64_CONTEXT : 0);
-    TRY(running_read(target, address, context, sizeof context, found));
-    if (*found && rules->link_register) {
-        *place = (struct running_place){.pc = bytes_u64(context + RUNNING_ARM64_PC),
-                                        .sp = bytes_u64(context + RUNNING_ARM64_SP),
-                                        .lr = bytes_u64(context + RUNNING_ARM64_LR)};
-    } else if (*found) {
-        *place = (struct running_place){.pc = bytes_u64(context + RUNNING_AMD64_PC),
-                                        .sp = bytes_u64(context + RUNNING_AMD64_SP)};
+    if (!rules->link_register) {
+        return (struct running_place){.pc = bytes_u64(bytes + RUNNING_AMD64_PC),
+                                      .sp = bytes_u64(bytes + RUNNING_AMD64_SP)};
     }
-    return NULL;
+    return (struct running_place){.pc = bytes_u64(bytes + RUNNING_ARM64_PC),
+                                  .sp = bytes_u64(bytes + RUNNING_ARM64_SP),
+                                  .lr = bytes_u64(bytes + RUNNING_ARM64_LR)};
 }
 
-/* Moves PLACE from a frame of STEP that ends at FP to its caller. */
-static struct error *running_leave(const struct unwind_rules *rules, struct target *target,
-                                   const struct unwind_step *step, uint64_t fp,
-                                   struct running_place *place, bool *found)
-{
-    if (rules->link_register && step->size == 0 && place->lr != 0) {
-        place->pc = place->lr;
-        *found = true;
-    } else {
-        uint64_t at = rules->link_register ? place->sp : fp - 8;
-        TRY(running_read(target, at, &place->pc, sizeof place->pc, found));
-    }
-    place->lr = 0;
-    place->sp = fp;
-    return NULL;
-}
-
-/* Moves PLACE, in a signal handler on STACK, to where the signal arrived. */
+/* Moves PLACE, in a signal handler on STACK, to where the signal arrived that came first: its
+ * ucontext is the highest on the stack, whatever the handler is written in and whatever interrupted
+ * it. What an earlier signal left there has been overwritten by this one. */
 static struct error *running_leave_handler(const struct unwind_rules *rules, struct target *target,
                                            const struct running_stack *stack,
                                            struct running_place *place, bool *found)
 {
-    enum unwind_origin origin = UNWIND_TRAP;
-    *found = true;
-    for (unsigned i = 0; i < RUNNING_HANDLER_FRAMES_MAX && *found; i++) {
-        struct unwind_step step;
-        struct error *error = unwind_resolve(rules, place->pc, origin, &step);
-        if (error_catch(&error, ERROR_NOT_FOUND) || error_catch(&error, ERROR_CORRUPT)) {
-            break;
-        }
-        TRY(error);
-        uint64_t fp = place->sp + step.size;
-        if (!running_is_on(stack, place->sp) || fp < place->sp) {
-            break;
-        }
-        if (strcmp(step.function.name, "runtime.sigtramp") == 0) {
-            return running_read_context(rules, target, fp, place, found);
-        }
-        if (step.end != UNWIND_NEXT) {
-            break;
-        }
-        TRY(running_leave(rules, target, &step, fp, place, found));
-        origin = step.caller;
-    }
+    size_t size = (size_t)(stack->high - place->sp);
     *found = false;
+    if (size > RUNNING_SIGNAL_STACK_MAX || size < RUNNING_CONTEXT_SIZE) {
+        return NULL;
+    }
+    uint8_t *bytes CLEANUP_FREE = malloc(size);
+    bool readable;
+    if (bytes == NULL) {
+        return error_no_memory();
+    }
+    TRY(running_read(target, place->sp, bytes, size, &readable));
+    for (size_t at = (size - RUNNING_CONTEXT_SIZE) & ~(size_t)7; readable && !*found; at -= 8) {
+        const uint8_t *context = bytes + at;
+        if (bytes_u64(context + RUNNING_STACK_LOW) == stack->low &&
+            bytes_u64(context + RUNNING_STACK_SIZE) == stack->high - stack->low) {
+            *place = running_decode_context(rules, context);
+            *found = !running_is_on(stack, place->sp);
+        }
+        if (at == 0) {
+            break;
+        }
+    }
     return NULL;
 }
 
