@@ -6,7 +6,7 @@
  * or that of the Cond.
  *
  * Invariants: a candidate counts for a waiter when its list holds the waiter's sudog; lists are
- * followed for a bounded number of steps, and once for all their waiters. */
+ * followed to their end or until they turn out to be circles, and once for all their waiters. */
 #include "goruntime/cond.h"
 #include "base/bytes.h"
 #include "base/cleanup.h"
@@ -31,9 +31,11 @@ struct cond_batch {
 static void cond_follow(struct cond_batch *batch, uint64_t list, uint64_t head, uint32_t limit)
 {
     const struct layout *layout = batch->resolver->layout;
-    for (uint32_t step = 0; step <= limit && wait_is_pointer(head, 8); step++) {
+    uint64_t mark = 0; /* where step was a power of two: a circle comes by again */
+    for (uint32_t step = 0; step <= limit && wait_is_pointer(head, 8) && head != mark; step++) {
         uint64_t g;
         uint64_t sudog = head;
+        mark = (step & (step - 1)) == 0 ? sudog : mark;
         if (!peek_u64(&batch->resolver->peek, sudog + (uint64_t)layout->sudog.g, &g) ||
             !peek_u64(&batch->resolver->peek, sudog + (uint64_t)layout->sudog.next, &head)) {
             return;

@@ -359,7 +359,7 @@ static void test_cond(void **state)
     put_sudog(&parking, 2, 40, 0, sudog_at(2), 0, 0);
     put_sudog(&parking, 3, 40, 0, 0, 0, 0);
     goruntime_memory_word(parking.memory, g_at(40), parking.layout->g.sched_pc + 8, g_at(40));
-    goruntime_memory_word(parking.memory, circle, 0, 50000);
+    goruntime_memory_word(parking.memory, circle, 0, 99999999); /* claims as many waiters */
     goruntime_memory_word(parking.memory, circle, 16, sudog_at(2));
     goruntime_memory_word(parking.memory, circle, 24, sudog_at(3));
     goruntime_memory_word(parking.memory, stack_at(2), 0x48, circle);
