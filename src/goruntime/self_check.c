@@ -31,6 +31,7 @@ enum self_check_oddity {
     SELF_CHECK_CODE,
     SELF_CHECK_ID,
     SELF_CHECK_WAITING,
+    SELF_CHECK_DEAD,
     SELF_CHECK_ODDITIES
 };
 
@@ -46,6 +47,7 @@ static const char *const self_check_texts[SELF_CHECK_ODDITIES] = {
     "g.gopc or g.startpc is outside the Go text",
     "g.goid is not unique",
     "g.waiting does not lead back to the g",
+    "no goroutine is alive",
 };
 
 /* One check under way. */
@@ -220,6 +222,9 @@ struct error *self_check_row(struct target *target, struct image *image,
     TRY(self_check_sample(target, globals, items, &count));
     TRY(gather_visit(target, items, count, (size_t)layout->g.size, self_check_visit, state));
     self_check_ids(state);
+    if (state->id_count == 0) { /* the runtime's own never end */
+        state->counts[SELF_CHECK_DEAD] = state->checked;
+    }
     *ret = (struct self_check){.layout = layout, .checked = state->checked, .reason = ""};
     size_t worst = 0;
     for (size_t i = 1; i < SELF_CHECK_ODDITIES; i++) {
