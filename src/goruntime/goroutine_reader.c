@@ -151,51 +151,16 @@ struct error *goroutine_read(struct bulk *bulk, const struct layout *layout,
     return bulk_visit(bulk, items, scratch, count, goroutine_visit, &context);
 }
 
-/* Sorts LIST by radix; SCRATCH has room for COUNT. */
-static void goroutine_list_order(uint64_t *list, uint64_t *scratch, size_t count)
+/* Drops nil and addresses that cannot be; returns how many are left. */
+static size_t goroutine_list_filter(uint64_t *list, size_t count)
 {
-    for (unsigned shift = 0; shift < 64; shift += 8) {
-        size_t starts[257] = {0};
-        for (size_t i = 0; i < count; i++) {
-            starts[(list[i] >> shift & 0xff) + 1]++;
-        }
-        if (starts[(list[0] >> shift & 0xff) + 1] == count) {
-            continue; /* the same digit everywhere */
-        }
-        for (size_t i = 1; i < 256; i++) {
-            starts[i] += starts[i - 1];
-        }
-        for (size_t i = 0; i < count; i++) {
-            scratch[starts[list[i] >> shift & 0xff]++] = list[i];
-        }
-        memcpy(list, scratch, count * sizeof *list);
-    }
-}
-
-/* Sorts LIST and drops doubles, nil and addresses that cannot be. */
-static struct error *goroutine_list_sort(uint64_t *list, size_t count, size_t *ret)
-{
-    bool sorted = true;
-    for (size_t i = 1; i < count && sorted; i++) {
-        sorted = list[i] >= list[i - 1];
-    }
-    if (!sorted) {
-        uint64_t *scratch = malloc(count * sizeof *scratch);
-        if (scratch == NULL) {
-            return error_no_memory();
-        }
-        goroutine_list_order(list, scratch, count);
-        free(scratch);
-    }
     size_t kept = 0;
     for (size_t i = 0; i < count; i++) {
-        bool odd = list[i] == 0 || (list[i] & 7) != 0 || list[i] >> 57 != 0;
-        if (!odd && (kept == 0 || list[kept - 1] != list[i])) {
+        if (list[i] != 0 && (list[i] & 7) == 0 && list[i] >> 57 == 0) {
             list[kept++] = list[i];
         }
     }
-    *ret = kept;
-    return NULL;
+    return kept;
 }
 
 /* Reads allglen, then allgptr, as the runtime does without its lock: the array then has at least
@@ -222,7 +187,7 @@ struct error *goroutine_list(struct goruntime *runtime, uint64_t **ret, size_t *
     if (count > 0) {
         TRY(target_read(runtime->target, array, list, (size_t)count * sizeof *list));
     }
-    TRY(goroutine_list_sort(list, (size_t)count, count_ret));
+    *count_ret = goroutine_list_filter(list, (size_t)count);
     *ret = TAKE(list);
     return NULL;
 }

@@ -54,8 +54,9 @@ NODISCARD struct error *goroutine_read(struct bulk *bulk, const struct layout *l
                                        struct gather_item *items, struct gather_item *scratch,
                                        size_t count, struct goroutine_record *records);
 
-/* Reads the addresses of all g's ever made (dead ones stay in the list); *RET is the caller's
- * array, sorted, each once. ERROR_CORRUPT when their number makes no sense. */
+/* Reads the addresses of all g's ever made (dead ones stay in the list), in the order in which they
+ * were made: near in memory, and by id as long as none was used again. *RET is the caller's array.
+ * ERROR_CORRUPT when their number makes no sense. */
 NODISCARD struct error *goroutine_list(struct goruntime *runtime, uint64_t **ret,
                                        size_t *count_ret);
 

@@ -1,4 +1,4 @@
-/* Workers take batches of g's from the sorted list, read and unwind them on their own, and move
+/* Workers take batches of g's from the list, read and unwind them on their own, and move
  * them into the builder one at a time. */
 #include "base/cleanup.h"
 #include "base/clock.h"

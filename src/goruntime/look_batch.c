@@ -3,13 +3,17 @@
  * state (g.trackingSeq) or left other traces, the stack is the one that belongs to the g. */
 #include "goruntime/look_internal.h"
 
-enum { LOOK_BATCH_ATTEMPTS = 4 };
+enum {
+    LOOK_BATCH_ATTEMPTS = 4,
+    LOOK_BATCH_CLOCK_THREADS = 64 /* asking for the time of more costs more than reading again */
+};
 
 /* Decides where the stack of RECORD starts; *FOUND is false when it cannot be read now. */
 static struct error *look_batch_place(struct look *look, struct goroutine_record *record,
                                       bool *found)
 {
-    /* While its stack is copied, its g has the old or the new one, both whole: fine while frozen. */
+    /* While its stack is copied, its g has the old or the new one, both whole: fine while frozen.
+     */
     *found = look->frozen || record->status != GOROUTINE_STATUS_COPYSTACK;
     if (record->status == GOROUTINE_STATUS_RUNNING) {
         *found = false;
@@ -88,10 +92,20 @@ static struct error *look_batch_check(struct look_worker *worker, size_t count, 
                       &check);
 }
 
+/* The processor time that the program has used; false when it is not known. */
+static bool look_batch_time(const struct look *look, uint64_t *ret)
+{
+    return !look->frozen && look->running.thread_count <= LOOK_BATCH_CLOCK_THREADS &&
+           target_processor_time(look->runtime->target, ret);
+}
+
 /* Reads a batch until it holds still, or a few times. */
 struct error *look_batch_read(struct look_worker *worker, size_t first, size_t count)
 {
     struct look *look = worker->look;
+    uint64_t before;
+    uint64_t now;
+    bool timed = look_batch_time(look, &before);
     worker->reader.words.count = 0;
     for (size_t i = 0; i < count; i++) {
         worker->items[i].address = look->list[first + i];
@@ -108,7 +122,7 @@ struct error *look_batch_read(struct look_worker *worker, size_t first, size_t c
         }
         TRY(stack_reader_read(&worker->reader, worker->records, worker->items, worker->scratch,
                               taken));
-        if (look->frozen) {
+        if (look->frozen || (timed && look_batch_time(look, &now) && now == before)) {
             break;
         }
         TRY(look_batch_check(worker, taken, attempt == LOOK_BATCH_ATTEMPTS));

@@ -16,7 +16,7 @@ struct look {
     struct unwind_rules rules;
     bool frozen; /* nothing moves: a core, a copy, or a stopped process */
     struct running running;
-    uint64_t *list; /* addresses of all g's, sorted */
+    uint64_t *list; /* addresses of all g's */
     size_t count;
     size_t batch;       /* g's that a worker takes at once */
     atomic_size_t next; /* first of the list that nobody took */
