@@ -23,9 +23,12 @@ struct goruntime_memory {
 static inline void goruntime_memory_put(struct goruntime_memory *memory, uint64_t address,
                                         const void *data, size_t size)
 {
-    assert_true(address >= goruntime_memory_start &&
-                address + size <= goruntime_memory_start + GORUNTIME_MEMORY_SIZE);
-    memcpy(memory->bytes + (address - goruntime_memory_start), data, size);
+    uint64_t offset = address - goruntime_memory_start;
+    if (size > GORUNTIME_MEMORY_SIZE || offset > GORUNTIME_MEMORY_SIZE - size) {
+        fail_msg("0x%llx is outside of the region", (unsigned long long)address);
+        return;
+    }
+    memcpy(memory->bytes + offset, data, size);
 }
 
 /* Writes a word at ADDRESS plus OFFSET. */
