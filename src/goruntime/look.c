@@ -11,7 +11,7 @@ enum {
     LOOK_BATCH_MAX = 4096,
     LOOK_BATCHES_PER_WORKER = 4,
     LOOK_WORKERS_MAX = 16,
-    LOOK_PARKED_MIN = 1 << 16, /* waits that are resolved at once, at least */
+    LOOK_PARKED_MAX = 1 << 14, /* waits that are resolved at once */
     LOOK_CACHE_SIZE = 4 << 20
 };
 
@@ -238,7 +238,7 @@ static struct error *look_read(struct look *look)
     size_t batch = look->count / (workers * LOOK_BATCHES_PER_WORKER) + 1;
     batch = batch < LOOK_BATCH_MIN ? LOOK_BATCH_MIN : batch;
     look->batch = batch < LOOK_BATCH_MAX ? batch : LOOK_BATCH_MAX;
-    look->parked_max = look->count / 4 > LOOK_PARKED_MIN ? look->count / 4 : LOOK_PARKED_MIN;
+    look->parked_max = LOOK_PARKED_MAX;
     look->defers = look->wanted->freeze != NULL && !look->frozen;
     TRY(look_run(look, workers));
     TRY(look_read_deferred(look));
