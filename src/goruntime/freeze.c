@@ -5,8 +5,6 @@
 #include "goruntime/internal.h"
 #include <stdlib.h>
 
-enum { FREEZE_MARGIN_SHARE = 8, FREEZE_MARGIN = 32 << 20 };
-
 struct freeze {
     struct target *copy;
     struct goruntime runtime; /* over the copy */
@@ -84,8 +82,7 @@ struct error *freeze_create(struct goruntime *runtime, const struct freeze_optio
     if (error == NULL) {
         freeze->runtime = *runtime;
         freeze->runtime.target = freeze->copy;
-        error = copy_reserve(freeze->copy,
-                             survey.bytes + survey.bytes / FREEZE_MARGIN_SHARE + FREEZE_MARGIN);
+        error = copy_reserve(freeze->copy, survey.ranges.items, survey.ranges.count);
     }
     if (error == NULL) {
         error = freeze_take(freeze, runtime->target, &survey, options);

@@ -17,10 +17,11 @@ struct copy_range {
  * every function of target.h works. Threads and registers are those of BASE at seal time. */
 NODISCARD struct error *copy_create(struct target *base, struct target **ret);
 
-/* Prepares SIZE bytes of populated memory for later fetches, before the stop. ERROR_OUT_OF_MEMORY
- * (with the estimate in the message) when the machine's or our cgroup's headroom does not hold
- * them. */
-NODISCARD struct error *copy_reserve(struct target *copy, uint64_t size);
+/* Prepares populated memory for a later fetch of COUNT ranges, with a margin for what is new by
+ * then; before the stop, because fresh memory is what takes long. ERROR_LIMIT (with the estimate in
+ * the message) when the machine's or our cgroup's headroom does not hold it. */
+NODISCARD struct error *copy_reserve(struct target *copy, const struct copy_range *ranges,
+                                     size_t count);
 
 /* Fetches COUNT ranges with as many threads as the machine has memory bandwidth for. Overlaps with
  * what is there are skipped. Unreadable parts stay absent (reads of them fault). DEADLINE_NS

@@ -20,7 +20,9 @@ enum {
     COPY_PIECE_RANGES = 1024,
     COPY_READERS_MAX = 8,
     COPY_BLOCK_MIN = 4 << 20,
-    COPY_JOIN = 4 << 10, /* a gap up to this costs less to copy than to step over */
+    COPY_MARGIN_SHARE = 16, /* what may be new inside the stop: a share of all, */
+    COPY_MARGIN = 16 << 20, /* and this much besides */
+    COPY_JOIN = 4 << 10,    /* a gap up to this costs less to copy than to step over */
     COPY_POPULATE = 64 << 20
 };
 
@@ -171,11 +173,6 @@ struct error *copy_allocate(struct copy *copy, size_t size, uint8_t **ret)
     return NULL;
 }
 
-struct error *copy_reserve(struct target *target, uint64_t size)
-{
-    return copy_add_block((struct copy *)target, size);
-}
-
 struct copy_job {
     struct copy *copy;
     struct target_range *ranges;
@@ -274,6 +271,21 @@ static struct error *copy_plan(const struct copy *copy, const struct copy_range 
         }
     }
     return NULL;
+}
+
+struct error *copy_reserve(struct target *target, const struct copy_range *ranges, size_t count)
+{
+    struct copy *copy = (struct copy *)target;
+    copy_range_list list = {0};
+    uint64_t total = 0;
+    struct error *error = copy_plan(copy, ranges, count, &list);
+    for (size_t i = 0; i < list.count; i++) {
+        total += list.items[i].size;
+    }
+    vector_deinit(&list);
+    TRY(error);
+    TRY(copy_add_block(copy, total + COPY_BLOCK_MIN));
+    return copy_add_block(copy, total / COPY_MARGIN_SHARE + COPY_MARGIN);
 }
 
 /* Gives every planned range its place and cuts the list into pieces. */

@@ -64,7 +64,7 @@ static void test_fetched_bytes_are_of_one_moment(void **state)
     uint8_t before[5000];
     uint8_t after[5000];
     memcpy(before, fixture->high + 100, sizeof before);
-    assert_success(copy_reserve(fixture->copy, 1 << 20));
+    assert_success(copy_reserve(fixture->copy, ranges, 2));
     assert_success(copy_fetch(fixture->copy, ranges, 2, 0));
     assert_success(copy_seal(fixture->copy));
     memset(fixture->high, 0xee, COPY_TEST_SIZE);
