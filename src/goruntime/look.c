@@ -12,7 +12,7 @@ enum {
     LOOK_BATCHES_PER_WORKER = 4,
     LOOK_WORKERS_MAX = 16,
     LOOK_PARKED_MAX = 1 << 14, /* waits that are resolved at once */
-    LOOK_CACHE_SIZE = 4 << 20
+    LOOK_CACHE_SIZE = 1 << 20
 };
 
 /* Sets up what workers share, but for the list. */
