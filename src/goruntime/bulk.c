@@ -9,8 +9,8 @@ enum {
     BULK_CAPACITY = 1 << 20, /* stays in the processor's caches */
     BULK_RANGES = 1024,      /* one system call */
     BULK_MODES = 2,
-    BULK_TRIALS = 4, /* batches that try each mode before the faster is kept */
-    BULK_AGAIN = 64  /* batches until the choice is made anew */
+    BULK_TRIALS = 2,  /* batches that try each mode before the faster is kept */
+    BULK_AGAIN = 1024 /* batches until the choice is made anew */
 };
 
 /* Gaps up to this many bytes are read over. */
