@@ -67,23 +67,31 @@ def test_no_stack_of_what_runs_without_a_stop(parked, newest, start):
 def test_goroutines_in_c_and_in_a_signal_handler(toolchain, start):
     program = start(toolchain.build("foreign", "dynamic"), "spin")
     turn, loop = lines_of("foreign/main.go", "turn(depth - 1)", "atomic.LoadInt32(&turning) > 0")
-    for _ in range(3):
+    spinners = {"main.spinInGo": 3, "main.interrupted": 2}
+    checked = 0
+    for _ in range(200):
         blocks = stop(program)
         found = {}
-        for block in blocks.values():
+        for number, block in blocks.items():
             names = [name for name, _ in chain(block)]
             outermost = next((name for name in reversed(names) if not name.startswith("created by ")), None)
-            found[outermost] = (status(block), chain(block))
-        state, stack = found["main.spinInC"]
+            found[outermost] = (number, status(block), chain(block))
+        _, state, stack = found["main.spinInC"]
         assert state == "syscall" and stack[0][0] == "main._Cfunc_spin_in_c"
-        for name, depth in (("main.spinInGo", 3), ("main.interrupted", 2)):
-            state, stack = found[name]
+        if any(found[name][1] == "runnable" for name in spinners):
+            continue  # on a busy machine one may have had to give its thread up just then
+        for name, depth in spinners.items():
+            _, state, stack = found[name]
             assert state == "running" and stack[-1][0] == "created by main.spin"
             assert [function for function, _ in stack[:-2]] == depth * ["main.turn"]
             assert stack[0][1] in {number + offset for number in loop for offset in (0, 1)}
             assert {line for _, line in stack[1:depth]} <= turn
+        checked += 1
+        if checked == 3:
+            break
+    assert checked == 3
     # What it was not asked to stop for is no other than with a stop.
     without = goroutines(run_unpark("dump", program.pid, "--format", "go").out)
-    parked = {number for number, block in without.items() if "stack unavailable" not in block}
-    assert len(parked) == len(blocks) - 2
+    parked = set(blocks) - {found[name][0] for name in spinners}
+    assert parked <= {number for number, block in without.items() if "stack unavailable" not in block}
     assert all(without[number] == blocks[number] for number in parked)
