@@ -4,21 +4,31 @@
 #include "leak/cause_table.h"
 #include <string.h>
 
-static const struct cause_row cause_rows[] = {
-#define CAUSE(number, id, proof, waits, needs, helps, functions, title, waker, fix)                \
-    {{number, id, title, waker, fix, proof}, waits, needs, helps, functions},
+static const struct cause cause_rows[] = {
+#define CAUSE(number, id, proof, title, waker, fix) {number, id, title, waker, fix, proof},
+#define SIGNATURE(number, waits, needs, excludes, helps, names, functions)
 #include "leak/causes.def"
 #undef CAUSE
+#undef SIGNATURE
+};
+
+static const struct cause_signature cause_signature_rows[] = {
+#define CAUSE(number, id, proof, title, waker, fix)
+#define SIGNATURE(number, waits, needs, excludes, helps, names, functions)                         \
+    {number, waits, needs, excludes, helps, names, functions},
+#include "leak/causes.def"
+#undef CAUSE
+#undef SIGNATURE
 };
 
 enum { CAUSE_COUNT = sizeof cause_rows / sizeof *cause_rows };
 
 _Static_assert(CAUSE_COUNT == 58, "the catalogue has 58 rows");
 
-const struct cause_row *cause_table(size_t *count)
+const struct cause_signature *cause_signatures(size_t *count)
 {
-    *count = CAUSE_COUNT;
-    return cause_rows;
+    *count = sizeof cause_signature_rows / sizeof *cause_signature_rows;
+    return cause_signature_rows;
 }
 
 size_t cause_count(void)
@@ -28,14 +38,14 @@ size_t cause_count(void)
 
 const struct cause *cause_at(size_t index)
 {
-    return &cause_rows[index].cause;
+    return &cause_rows[index];
 }
 
 const struct cause *cause_find(const char *id)
 {
     for (size_t i = 0; i < CAUSE_COUNT; i++) {
-        if (strcmp(cause_rows[i].cause.id, id) == 0) {
-            return &cause_rows[i].cause;
+        if (strcmp(cause_rows[i].id, id) == 0) {
+            return &cause_rows[i];
         }
     }
     return NULL;

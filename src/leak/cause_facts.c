@@ -1,6 +1,11 @@
 /* Facts of a finding, read off its stack, its objects and the references between the stuck. */
 #include "leak/cause_facts.h"
+#include "base/hash_map.h"
+#include "leak/finding_internal.h"
 #include <string.h>
+
+/* Members that are compared with each other; more would say the same. */
+enum { FACTS_MEMBERS_MAX = 4096, FACTS_REFERENCES_MAX = 1 << 16 };
 
 /* The function of frame ID. */
 static const char *facts_function(const struct finding_input *input, uint32_t id)
@@ -18,11 +23,16 @@ bool cause_facts_has_function(const struct finding_input *input, const struct fi
             return true;
         }
     }
+    for (size_t i = 0; i < finding->waker_count; i++) {
+        if (strstr(finding->wakers[i].function, text) != NULL) {
+            return true;
+        }
+    }
     return finding->creator != 0 && strstr(facts_function(input, finding->creator), text) != NULL;
 }
 
 /* What a goroutine in WAIT_REASON and STATUS waits in. */
-static unsigned facts_wait(uint8_t status, uint8_t wait_reason)
+static uint64_t facts_wait(uint8_t status, uint8_t wait_reason)
 {
     if (status == GOROUTINE_STATUS_SYSCALL) {
         return FACT_SYSCALL;
@@ -61,34 +71,54 @@ static unsigned facts_wait(uint8_t status, uint8_t wait_reason)
     }
 }
 
-/* What the object that GOROUTINE waits for adds: semaphores of old releases say there what they
+/* What channel OBJECT adds. Before Go 1.23 a timer's channel is told by its shape. */
+static uint64_t facts_channel(const struct snapshot *snapshot, const struct snapshot_object *object)
+{
+    const char *element = snapshot_string(snapshot, object->channel.element_type);
+    int64_t capacity = object->channel.capacity;
+    bool empty = strcmp(element, "struct {}") == 0 || strcmp(element, "struct{}") == 0;
+    bool timer = object->channel.timer == 1 || (strcmp(element, "time.Time") == 0 && capacity == 1);
+    uint64_t facts = timer ? FACT_TIMER : 0;
+    if (capacity == 0 && !timer) {
+        facts |= FACT_UNBUFFERED | (empty ? FACT_SIGNAL : 0);
+    } else if (capacity > 0 && !timer) {
+        facts |= (object->channel.length == capacity ? FACT_FULL : 0) | (empty ? FACT_TOKENS : 0);
+    }
+    return facts;
+}
+
+/* What RWMutex OBJECT adds for one who waits in DIRECTION. */
+static uint64_t facts_rwmutex(const struct snapshot_object *object, uint32_t direction)
+{
+    return FACT_RWMUTEX | (direction == DIRECTION_READ_LOCK ? FACT_RLOCK : FACT_LOCK) |
+           (object->rwmutex.writer == 1 && object->rwmutex.readers_left > 0 ? FACT_WRITER : 0);
+}
+
+/* What the objects that GOROUTINE waits for add: semaphores of old releases say there what they
  * are. */
-static unsigned facts_object(const struct finding_input *input,
+static uint64_t facts_object(const struct finding_input *input,
                              const struct snapshot_goroutine *goroutine)
 {
     size_t count;
-    unsigned facts = 0;
+    uint64_t facts = 0;
     const struct snapshot_wait *waits = snapshot_waits(input->snapshot, goroutine, &count);
     for (size_t i = 0; i < count; i++) {
         const struct snapshot_object *object = snapshot_object(input->snapshot, waits[i].object);
         switch ((enum snapshot_object_kind)object->kind) {
         case OBJECT_CHANNEL:
-            facts |= object->channel.capacity == 0 ? FACT_UNBUFFERED : 0;
-            facts |=
-                object->channel.capacity > 0 && object->channel.length == object->channel.capacity
-                    ? FACT_FULL
-                    : 0;
-            facts |= object->channel.timer == 1 ? FACT_TIMER : 0;
+            facts |= facts_channel(input->snapshot, object);
             break;
         case OBJECT_MUTEX:
             facts |= FACT_LOCK;
             break;
         case OBJECT_RWMUTEX:
-            facts |= FACT_RWMUTEX;
-            facts |= waits[i].direction == DIRECTION_READ_LOCK ? FACT_RLOCK : FACT_LOCK;
+            facts |= facts_rwmutex(object, waits[i].direction);
             break;
         case OBJECT_WAIT_GROUP:
             facts |= FACT_WAIT_GROUP;
+            break;
+        case OBJECT_NIL_CHANNEL:
+            facts |= FACT_NIL;
             break;
         default:
             break;
@@ -97,18 +127,78 @@ static unsigned facts_object(const struct finding_input *input,
     return facts;
 }
 
-/* The innermost frame outside of the runtime and the standard library, or 0. */
-static uint32_t facts_user_frame(const struct finding_input *input, const struct finding *finding)
+/* Adds to FACTS whether one of those who wait for the RWMutex of FINDING wants to read. */
+static struct error *facts_readers(const struct finding_input *input, const struct finding *finding,
+                                   uint64_t *facts)
+{
+    const uint32_t *goroutines;
+    const uint8_t *directions;
+    size_t count;
+    if ((*facts & FACT_RWMUTEX) == 0 || finding->object == UINT32_MAX) {
+        return NULL;
+    }
+    TRY(snapshot_object_waiters(input->snapshot, finding->object, &goroutines, &directions,
+                                &count));
+    for (size_t i = 0; i < count; i++) {
+        *facts |= directions[i] == DIRECTION_READ_LOCK ? FACT_READERS : 0;
+    }
+    return NULL;
+}
+
+/* One number for everything that a goroutine waits for. */
+static uint64_t facts_wait_key(const struct finding_input *input,
+                               const struct snapshot_goroutine *goroutine)
 {
     size_t count;
+    uint64_t key = 0;
+    const struct snapshot_wait *waits = snapshot_waits(input->snapshot, goroutine, &count);
+    for (size_t i = 0; i < count; i++) {
+        key = hash_u64(key ^ ((uint64_t)waits[i].object + 1));
+    }
+    return key;
+}
+
+/* Adds to FACTS how the members share what they wait for. */
+static struct error *facts_sharing(const struct finding_input *input, const struct finding *finding,
+                                   uint64_t *facts)
+{
+    struct hash_map keys = {0};
+    size_t total;
+    const struct snapshot_goroutine *goroutines = snapshot_goroutines(input->snapshot, &total);
+    size_t looked = finding->count < FACTS_MEMBERS_MAX ? finding->count : FACTS_MEMBERS_MAX;
+    struct error *error = NULL;
+    for (size_t i = 0; i < looked && error == NULL && finding->object != UINT32_MAX; i++) {
+        error = hash_map_put(&keys, facts_wait_key(input, &goroutines[finding->members[i]]), 1);
+    }
+    size_t distinct = hash_map_count(&keys);
+    hash_map_deinit(&keys);
+    if (distinct > 0 && looked > distinct) {
+        *facts |= FACT_SHARED | (distinct > 1 ? FACT_POOLS : 0);
+    }
+    return error;
+}
+
+/* The innermost frame outside of the runtime and the standard library, or 0; *ONLY_RET when there
+ * is no other. */
+static uint32_t facts_user_frame(const struct finding_input *input, const struct finding *finding,
+                                 bool *only_ret)
+{
+    size_t count;
+    uint32_t found = 0;
     const uint32_t *frames = snapshot_stack(input->snapshot, finding->stack, &count);
+    *only_ret = true;
     for (size_t i = 0; i < count; i++) {
         uint32_t flags = snapshot_frame(input->snapshot, frames[i])->flags;
-        if ((flags & (FRAME_RUNTIME | FRAME_STANDARD_LIBRARY | FRAME_WRAPPER)) == 0) {
-            return frames[i];
+        bool wrapper = strstr(facts_function(input, frames[i]), ".gowrap") != NULL;
+        if ((flags & (FRAME_RUNTIME | FRAME_STANDARD_LIBRARY | FRAME_WRAPPER)) == 0 && !wrapper) {
+            *only_ret = found == 0;
+            if (found != 0) {
+                break;
+            }
+            found = frames[i];
         }
     }
-    return 0;
+    return found;
 }
 
 /* Size of the receiver part of a method's NAME ("main.(*T)"), 0 for functions. */
@@ -141,12 +231,14 @@ static bool facts_type_twice(const struct finding_input *input, const struct fin
 }
 
 /* What the stack and the creator's site add. */
-static unsigned facts_stack(const struct finding_input *input, const struct finding *finding)
+static uint64_t facts_stack(const struct finding_input *input, const struct finding *finding)
 {
-    unsigned facts = 0;
-    uint32_t user = facts_user_frame(input, finding);
+    uint64_t facts = 0;
+    bool only;
+    uint32_t user = facts_user_frame(input, finding, &only);
     if (user != 0) {
         const char *name = facts_function(input, user);
+        facts |= only ? FACT_START : 0;
         facts |= strstr(name, ".func") != NULL ? FACT_CLOSURE : 0;
         facts |= facts_receiver(name) != 0 ? FACT_METHOD : 0;
     }
@@ -155,60 +247,87 @@ static unsigned facts_stack(const struct finding_input *input, const struct find
 }
 
 /* What the creators of the members add. */
-static unsigned facts_creators(const struct finding_input *input, const struct finding *finding)
+static uint64_t facts_creators(const struct finding_input *input, const struct finding *finding)
 {
     size_t total;
     const struct snapshot_goroutine *goroutines = snapshot_goroutines(input->snapshot, &total);
     size_t gone = 0;
-    size_t stuck = 0;
     size_t siblings = 0;
     uint64_t first = goroutines[finding->members[0]].parent;
     for (size_t i = 0; i < finding->count; i++) {
         uint64_t parent = goroutines[finding->members[i]].parent;
-        const struct snapshot_goroutine *creator =
-            parent == 0 ? NULL : snapshot_find_goroutine(input->snapshot, parent);
-        gone += parent != 0 && creator == NULL;
-        stuck += creator != NULL && input->verdicts != NULL &&
-                 input->verdicts[creator - goroutines].verdict == LEAK_VERDICT_PROVED;
+        gone += parent != 0 && snapshot_find_goroutine(input->snapshot, parent) == NULL;
         siblings += parent == first;
     }
-    return (gone == finding->count ? FACT_CREATOR_GONE : 0u) |
-           (stuck > 0 ? FACT_CREATOR_STUCK : 0u) | (siblings > 1 && first != 0 ? FACT_MANY : 0u);
-}
-
-/* What the goroutines that refer to the object add. */
-static unsigned facts_partners(const struct finding_input *input, const struct finding *finding)
-{
-    size_t total;
-    const struct snapshot_goroutine *goroutines = snapshot_goroutines(input->snapshot, &total);
-    unsigned facts = finding->waker_count == 0 ? FACT_NO_PARTNER : 0;
-    for (size_t i = 0; i < finding->waker_count; i++) {
-        const struct snapshot_goroutine *partner = &goroutines[finding->wakers[i].goroutine];
-        unsigned waits =
-            facts_wait(partner->status, partner->wait_reason) | facts_object(input, partner);
-        facts |= (waits & FACT_SEND) != 0 ? FACT_PARTNER_SENDS : 0;
-        facts |= (waits & (FACT_LOCK | FACT_RLOCK)) != 0 ? FACT_PARTNER_LOCKS : 0;
-        facts |=
-            (waits & (FACT_WAIT_GROUP | FACT_RECEIVE | FACT_SELECT)) != 0 ? FACT_PARTNER_WAITS : 0;
-    }
-    return facts;
+    return (gone == finding->count ? FACT_CREATOR_GONE : 0) |
+           (siblings > 1 && first != 0 ? FACT_MANY : 0);
 }
 
 /* True when INDEX is a member of FINDING. */
 static bool facts_is_member(const struct finding *finding, uint32_t index)
 {
-    for (size_t i = 0; i < finding->count && i < 64; i++) {
-        if (finding->members[i] == index) {
+    size_t low = 0;
+    size_t high = finding->count;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (finding->members[middle] < index) {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    return low < finding->count && finding->members[low] == index;
+}
+
+/* True when a member of FINDING refers to OBJECT. */
+static bool facts_refers(const struct finding_input *input, const struct finding *finding,
+                         uint32_t object)
+{
+    for (size_t i = finding_first_reference(input, object);
+         i < input->reference_count && input->references[i].object == object; i++) {
+        if (facts_is_member(finding, input->references[i].goroutine)) {
             return true;
         }
     }
     return false;
 }
 
+/* What the goroutines that refer to the object add. */
+static uint64_t facts_partners(const struct finding_input *input, const struct finding *finding)
+{
+    static const struct {
+        uint64_t waits, fact;
+    } kinds[] = {
+        {FACT_SEND, FACT_PARTNER_SENDS},
+        {FACT_RECEIVE | FACT_SELECT, FACT_PARTNER_RECEIVES},
+        {FACT_LOCK | FACT_RLOCK, FACT_PARTNER_LOCKS},
+        {FACT_WAIT_GROUP, FACT_PARTNER_JOINS},
+        {FACT_IO | FACT_SYSCALL | FACT_SLEEP, FACT_PARTNER_IO},
+    };
+    size_t total;
+    const struct snapshot_goroutine *goroutines = snapshot_goroutines(input->snapshot, &total);
+    uint64_t facts = finding->waker_count == 0 ? FACT_NO_PARTNER : 0;
+    for (size_t i = 0; i < finding->waker_count; i++) {
+        const struct snapshot_goroutine *partner = &goroutines[finding->wakers[i].goroutine];
+        uint64_t waits =
+            facts_wait(partner->status, partner->wait_reason) | facts_object(input, partner);
+        for (size_t j = 0; j < sizeof kinds / sizeof *kinds; j++) {
+            facts |= (waits & kinds[j].waits) != 0 ? kinds[j].fact : 0;
+        }
+        size_t count;
+        const struct snapshot_wait *partner_waits =
+            snapshot_waits(input->snapshot, partner, &count);
+        for (size_t j = 0; j < count && (facts & FACT_MUTUAL) == 0; j++) {
+            facts |= facts_refers(input, finding, partner_waits[j].object) ? FACT_MUTUAL : 0;
+        }
+    }
+    return facts;
+}
+
 /* True when others wait for a lock that a member refers to. */
 static bool facts_holds_lock(const struct finding_input *input, const struct finding *finding)
 {
-    for (size_t i = 0; i < input->reference_count; i++) {
+    for (size_t i = 0; i < input->reference_count && i < FACTS_REFERENCES_MAX; i++) {
         const struct snapshot_object *object =
             snapshot_object(input->snapshot, input->references[i].object);
         if ((object->kind == OBJECT_MUTEX || object->kind == OBJECT_RWMUTEX) &&
@@ -219,21 +338,61 @@ static bool facts_holds_lock(const struct finding_input *input, const struct fin
     return false;
 }
 
-unsigned cause_facts(const struct finding_input *input, const struct finding *finding)
+struct error *cause_facts(const struct finding_input *input, const struct finding *finding,
+                          uint64_t *ret)
 {
     size_t total;
     const struct snapshot_goroutine *goroutines = snapshot_goroutines(input->snapshot, &total);
-    unsigned facts = facts_wait(finding->status, finding->wait_reason) |
+    uint64_t facts = facts_wait(finding->status, finding->wait_reason) |
                      facts_object(input, &goroutines[finding->members[0]]) |
                      facts_stack(input, finding) | facts_creators(input, finding) |
                      facts_partners(input, finding);
+    TRY(facts_sharing(input, finding, &facts));
+    TRY(facts_readers(input, finding, &facts));
     if ((facts & FACT_RECEIVE) != 0 &&
         cause_facts_has_function(input, finding, "runtime.chanrecv2")) {
-        facts = (facts & ~(unsigned)FACT_RECEIVE) | FACT_RANGE;
+        facts = (facts & ~FACT_RECEIVE) | FACT_RANGE;
     }
-    facts |= finding->object_count > 0 && finding->count > finding->object_count ? FACT_SHARED : 0;
     facts |= facts_holds_lock(input, finding) ? FACT_HOLDS_LOCK : 0;
     facts |= finding->class_ == LEAK_CLASS_CYCLE ? FACT_CYCLE : 0;
     facts |= finding->verdict == LEAK_VERDICT_PROVED ? FACT_PROVED : 0;
-    return facts;
+    *ret = facts;
+    return NULL;
+}
+
+const char *cause_facts_text(uint64_t fact)
+{
+    static const struct {
+        uint64_t fact;
+        const char *text;
+    } words[] = {
+        {FACT_UNBUFFERED, "the channel has no buffer"},
+        {FACT_FULL, "the buffer is full"},
+        {FACT_TIMER, "it is a timer's channel"},
+        {FACT_SIGNAL, "the channel carries signals, no data"},
+        {FACT_TOKENS, "the channel carries tokens, no data"},
+        {FACT_RWMUTEX, "it is an RWMutex"},
+        {FACT_WRITER, "a writer waits for readers that hold it"},
+        {FACT_READERS, "readers wait for it"},
+        {FACT_SHARED, "several wait for the same"},
+        {FACT_POOLS, "there are several such sets"},
+        {FACT_MANY, "several were started by one goroutine"},
+        {FACT_TYPE_TWICE, "two methods of one type are in the stack"},
+        {FACT_CREATOR_GONE, "the goroutine that started it has ended"},
+        {FACT_NO_PARTNER, "no other stuck goroutine refers to it"},
+        {FACT_PARTNER_SENDS, "another that refers to it is stuck sending"},
+        {FACT_PARTNER_RECEIVES, "another that refers to it is stuck receiving"},
+        {FACT_PARTNER_LOCKS, "another that refers to it is stuck at a lock"},
+        {FACT_PARTNER_JOINS, "another that refers to it waits for a wait group"},
+        {FACT_PARTNER_IO, "the possible holder waits for the outside world"},
+        {FACT_MUTUAL, "that one waits for what this one refers to"},
+        {FACT_HOLDS_LOCK, "others wait for a lock that it refers to"},
+        {FACT_CYCLE, "the goroutines wait for each other's locks"},
+    };
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
+        if (words[i].fact == fact) {
+            return words[i].text;
+        }
+    }
+    return NULL;
 }

@@ -4,48 +4,66 @@
 
 #include "leak/finding.h"
 
-/* Facts, as bits. The first group says what the goroutines wait in. */
-enum cause_fact {
-    FACT_SEND = 1 << 0,
-    FACT_RECEIVE = 1 << 1, /* v := <-c */
-    FACT_RANGE = 1 << 2,   /* for range c, or v, ok := <-c */
-    FACT_SELECT = 1 << 3,
-    FACT_NIL = 1 << 4,
-    FACT_EMPTY = 1 << 5,
-    FACT_LOCK = 1 << 6, /* Mutex, or RWMutex for writing */
-    FACT_RLOCK = 1 << 7,
-    FACT_WAIT_GROUP = 1 << 8,
-    FACT_COND = 1 << 9,
-    FACT_IO = 1 << 10,
-    FACT_SYSCALL = 1 << 11,
-    FACT_SLEEP = 1 << 12,
+/* One fact. */
+#define FACT(bit) (UINT64_C(1) << (bit))
 
-    FACT_UNBUFFERED = 1 << 13,    /* the channel has no buffer */
-    FACT_FULL = 1 << 14,          /* the channel's buffer is full */
-    FACT_TIMER = 1 << 15,         /* the channel of a time.Timer or Ticker */
-    FACT_MANY = 1 << 16,          /* several goroutines of one creator */
-    FACT_SHARED = 1 << 17,        /* more goroutines than objects */
-    FACT_CLOSURE = 1 << 18,       /* the user's innermost function is a closure */
-    FACT_CREATOR_GONE = 1 << 19,  /* the creator no longer exists */
-    FACT_CREATOR_STUCK = 1 << 20, /* the creator is proved stuck itself */
-    FACT_NO_PARTNER = 1 << 21,    /* no stuck goroutine refers to the object either */
-    FACT_PARTNER_SENDS = 1 << 22, /* one that refers to it is stuck in a send */
-    FACT_PARTNER_LOCKS = 1 << 23, /* one that refers to it is stuck in a lock */
-    FACT_PARTNER_WAITS =
-        1 << 24, /* one that refers to it is stuck in a wait group, receive or select */
-    FACT_HOLDS_LOCK = 1 << 25, /* others wait for a lock that these refer to */
-    FACT_CYCLE = 1 << 26,      /* members of one set wait for each other's locks */
-    FACT_TYPE_TWICE = 1 << 27, /* two methods of one receiver type below the wait */
-    FACT_RWMUTEX = 1 << 28,
-    FACT_METHOD = 1 << 29, /* the user's innermost function is a method */
-    FACT_PROVED = 1 << 30
-};
+/* What the goroutines wait in. */
+#define FACT_SEND FACT(0)
+#define FACT_RECEIVE FACT(1) /* v := <-c */
+#define FACT_RANGE FACT(2)   /* for range c, or v, ok := <-c */
+#define FACT_SELECT FACT(3)
+#define FACT_NIL FACT(4)
+#define FACT_EMPTY FACT(5)
+#define FACT_LOCK FACT(6) /* Mutex, or RWMutex for writing */
+#define FACT_RLOCK FACT(7)
+#define FACT_WAIT_GROUP FACT(8)
+#define FACT_COND FACT(9)
+#define FACT_IO FACT(10)
+#define FACT_SYSCALL FACT(11)
+#define FACT_SLEEP FACT(12)
 
-/* The facts of FINDING, as bits of enum cause_fact. */
-unsigned cause_facts(const struct finding_input *input, const struct finding *finding);
+/* What they wait for. */
+#define FACT_UNBUFFERED FACT(13) /* the channel has no buffer */
+#define FACT_FULL FACT(14)       /* the channel's buffer is full */
+#define FACT_TIMER FACT(15)      /* the channel of a time.Timer or Ticker */
+#define FACT_SIGNAL FACT(16) /* a channel without a buffer that carries no data: chan struct{} */
+#define FACT_TOKENS FACT(17) /* a channel with a buffer that carries no data */
+#define FACT_RWMUTEX FACT(18)
+#define FACT_WRITER FACT(19)  /* of an RWMutex: a writer waits for readers that hold it */
+#define FACT_READERS FACT(20) /* of an RWMutex: readers wait as well */
+#define FACT_SHARED FACT(21)  /* several goroutines wait for the same */
+#define FACT_POOLS FACT(22)   /* several groups of goroutines, each waiting for its own */
 
-/* True when a function of FINDING's stack or its creator contains TEXT. */
+/* Who they are. */
+#define FACT_MANY FACT(23)         /* several goroutines of one creator */
+#define FACT_CLOSURE FACT(24)      /* the user's innermost function is a closure */
+#define FACT_METHOD FACT(25)       /* the user's innermost function is a method */
+#define FACT_START FACT(26)        /* the user's innermost function is the outermost as well */
+#define FACT_TYPE_TWICE FACT(27)   /* two methods of one receiver type are in the stack */
+#define FACT_CREATOR_GONE FACT(28) /* the creators no longer exist */
+#define FACT_PROVED FACT(29)
+
+/* Who else is stuck. A partner is another goroutine that refers to what these wait for. */
+#define FACT_NO_PARTNER FACT(30)
+#define FACT_PARTNER_SENDS FACT(31)
+#define FACT_PARTNER_RECEIVES FACT(32) /* or selects */
+#define FACT_PARTNER_LOCKS FACT(33)
+#define FACT_PARTNER_JOINS FACT(34) /* waits for a wait group */
+#define FACT_PARTNER_IO FACT(35)    /* I/O, a system call or sleep */
+#define FACT_MUTUAL FACT(36)        /* a partner waits for what one of these refers to */
+#define FACT_HOLDS_LOCK FACT(37)    /* others wait for a lock that these refer to */
+#define FACT_CYCLE FACT(38)         /* members of one set wait for each other's locks */
+
+/* Sets *RET to the facts of FINDING, as bits. */
+NODISCARD struct error *cause_facts(const struct finding_input *input,
+                                    const struct finding *finding, uint64_t *ret);
+
+/* True when the name of a function of FINDING's stack, its creator or a function by which another
+ * goroutine refers to what it waits for contains TEXT. */
 bool cause_facts_has_function(const struct finding_input *input, const struct finding *finding,
                               const char *text);
+
+/* The words for FACT in a sentence of evidence, NULL when the finding shows it anyway. Static. */
+const char *cause_facts_text(uint64_t fact);
 
 #endif

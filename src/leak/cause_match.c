@@ -1,9 +1,9 @@
-/* Scoring the rows of the catalogue against a finding.
+/* Scoring the signatures of the catalogue against a finding.
  *
- * A row is out unless the goroutines wait as it says and all facts that it needs hold. Then it
- * earns points for what speaks for it: a library's own function name says most, a fact that had to
- * hold says more than one that merely fits. Rows that rest on nothing but the kind of wait stay
- * below the rows that know more. */
+ * A signature is out unless the goroutines wait as it says, all facts that it needs hold and none
+ * that it excludes. Then it earns points for what speaks for it: a library's own function name says
+ * most, a fact that had to hold says more than one that merely fits. A cause counts once, with its
+ * best signature. */
 #include "leak/cause_match.h"
 #include "base/string_builder.h"
 #include "leak/cause_facts.h"
@@ -13,37 +13,43 @@
 
 enum {
     MATCH_BASE = 20,
-    MATCH_NEED = 14,
+    MATCH_NEED = 12,
     MATCH_HELP = 6,
     MATCH_NAME = 12,    /* a word in the program's own names */
-    MATCH_LIBRARY = 45, /* a function of a library, with its package */
+    MATCH_LIBRARY = 45, /* a function of a library, with its package or type */
+    MATCH_DOUBT = 8,    /* a cause that is usually proved, or usually not, and here is not, or is */
     MATCH_MIN = 26,     /* below this nothing is said */
     MATCH_MAX = 100,
     MATCH_NAME_SIZE = 96
 };
 
-/* One scored row. */
+/* One scored signature. */
 struct match {
-    const struct cause_row *row;
+    const struct cause_signature *signature;
     int score;
     char name[MATCH_NAME_SIZE]; /* the function text that was found, "" none */
 };
 
-/* Looks for the row's function texts; the points that the best one earns. */
+/* True when TEXT names a library's function rather than a word that any program may use. */
+static bool match_is_library(const char *text)
+{
+    return strchr(text, '/') != NULL || strstr(text, "(*") != NULL || strstr(text, "_C") != NULL ||
+           (strchr(text, '.') != NULL && text[0] != '.');
+}
+
+/* Looks for the signature's function texts; the points that the best one earns. */
 static int match_functions(const struct finding_input *input, const struct finding *finding,
                            struct match *match)
 {
     int best = 0;
-    const char *at = match->row->functions;
+    const char *at = match->signature->functions;
     while (*at != '\0') {
         size_t size = strcspn(at, "|");
         char text[MATCH_NAME_SIZE];
         if (size > 0 && size < sizeof text) {
             memcpy(text, at, size);
             text[size] = '\0';
-            bool library = strchr(text, '/') != NULL || strstr(text, ".(*") != NULL ||
-                           strstr(text, "._") != NULL;
-            int points = library ? MATCH_LIBRARY : MATCH_NAME;
+            int points = match_is_library(text) ? MATCH_LIBRARY : MATCH_NAME;
             if (points > best && cause_facts_has_function(input, finding, text)) {
                 best = points;
                 memcpy(match->name, text, size + 1);
@@ -54,61 +60,43 @@ static int match_functions(const struct finding_input *input, const struct findi
     return best;
 }
 
-/* True when a row can only be told by its function names: its wait alone says nothing. */
-static bool match_needs_name(const struct cause_row *row)
+/* What the verdict says against a cause that can be proved as PROOF says. */
+static int match_doubt(const struct finding *finding, enum cause_proof proof)
 {
-    bool specific = row->needs != 0 ||
-                    (row->waits & (FACT_NIL | FACT_EMPTY | FACT_COND | FACT_WAIT_GROUP)) != 0;
-    return row->functions[0] != '\0' && !specific && row->cause.number != 5 &&
-           row->cause.number != 20;
+    if (finding->verdict == LEAK_VERDICT_PROVED) {
+        return proof == CAUSE_PROVABLE ? 0 : MATCH_DOUBT;
+    }
+    return finding->verdict == LEAK_VERDICT_SUSPECTED && proof == CAUSE_PROVABLE ? MATCH_DOUBT : 0;
 }
 
-/* Scores ROW for a finding with FACTS. */
+/* Scores MATCH's signature for a finding with FACTS; 0 when it does not fit. */
 static int match_score(const struct finding_input *input, const struct finding *finding,
-                       unsigned facts, struct match *match)
+                       uint64_t facts, struct match *match)
 {
-    const struct cause_row *row = match->row;
-    if ((row->waits & facts) == 0 || (row->needs & facts) != row->needs) {
+    const struct cause_signature *signature = match->signature;
+    if ((signature->waits & facts) == 0 || (signature->needs & facts) != signature->needs ||
+        (signature->excludes & facts) != 0) {
         return 0;
     }
     int names = match_functions(input, finding, match);
-    if (names == 0 && match_needs_name(row)) {
+    if (names == 0 && signature->names == NAMES_MUST) {
         return 0;
     }
-    int score = MATCH_BASE + names + MATCH_NEED * __builtin_popcount(row->needs) +
-                MATCH_HELP * __builtin_popcount(row->helps & facts);
-    if (finding->verdict == LEAK_VERDICT_PROVED && row->cause.proof == CAUSE_EVIDENCE) {
-        score -= MATCH_NEED; /* a proof excludes what waits for the outside world */
-    }
+    int score = MATCH_BASE + names + MATCH_NEED * __builtin_popcountll(signature->needs) +
+                MATCH_HELP * __builtin_popcountll(signature->helps & facts) -
+                match_doubt(finding, cause_at((size_t)signature->number - 1)->proof);
     return score > MATCH_MAX ? MATCH_MAX : score;
 }
 
-/* Appends each of the row's facts that holds, in words. */
-static void match_evidence(const struct match *match, unsigned facts, struct string_builder *clause)
+/* Appends each of the signature's facts that holds, in words. */
+static void match_evidence(const struct match *match, uint64_t facts, struct string_builder *clause)
 {
-    static const struct {
-        unsigned fact;
-        const char *text;
-    } words[] = {
-        {FACT_UNBUFFERED, "the channel has no buffer"},
-        {FACT_FULL, "the buffer is full"},
-        {FACT_TIMER, "it is a timer's channel"},
-        {FACT_SHARED, "several wait for the same object"},
-        {FACT_MANY, "several were started by one goroutine"},
-        {FACT_CREATOR_GONE, "the goroutine that started it has ended"},
-        {FACT_NO_PARTNER, "no other stuck goroutine refers to it"},
-        {FACT_PARTNER_SENDS, "another that refers to it is itself stuck sending"},
-        {FACT_PARTNER_LOCKS, "another that refers to it is itself stuck at a lock"},
-        {FACT_PARTNER_WAITS, "another that refers to it waits itself"},
-        {FACT_HOLDS_LOCK, "others wait for a lock that it refers to"},
-        {FACT_CYCLE, "the goroutines wait for each other's locks"},
-        {FACT_TYPE_TWICE, "two methods of one type are in the stack"},
-        {FACT_RWMUTEX, "it is an RWMutex"},
-    };
     const char *separator = "";
-    for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
-        if (((match->row->needs | match->row->helps) & facts & words[i].fact) != 0) {
-            string_builder_format(clause, "%s%s", separator, words[i].text);
+    uint64_t said = (match->signature->needs | match->signature->helps) & facts;
+    for (uint64_t left = said; left != 0; left &= left - 1) {
+        const char *text = cause_facts_text(left & -left);
+        if (text != NULL) {
+            string_builder_format(clause, "%s%s", separator, text);
             separator = ", ";
         }
     }
@@ -117,9 +105,19 @@ static void match_evidence(const struct match *match, unsigned facts, struct str
     }
 }
 
-/* Puts MATCH among the best. */
+/* Puts MATCH among the best, unless its cause is there already with as good a signature. */
 static void match_keep(struct match *best, size_t *count, const struct match *match)
 {
+    for (size_t i = 0; i < *count; i++) {
+        if (best[i].signature->number == match->signature->number) {
+            if (best[i].score >= match->score) {
+                return;
+            }
+            memmove(&best[i], &best[i + 1], (*count - i - 1) * sizeof *best);
+            --*count;
+            break;
+        }
+    }
     size_t at = *count;
     while (at > 0 && best[at - 1].score < match->score) {
         at--;
@@ -138,12 +136,14 @@ struct error *cause_match(const struct finding_input *input, struct finding *fin
     struct match best[FINDING_CAUSES_MAX + 1];
     size_t kept = 0;
     size_t count;
-    unsigned facts = cause_facts(input, finding);
-    const struct cause_row *rows = cause_table(&count);
+    uint64_t facts;
+    TRY(cause_facts(input, finding, &facts));
+    const struct cause_signature *signatures = cause_signatures(&count);
     for (size_t i = 0; i < count; i++) {
-        struct match match = {.row = &rows[i]};
+        struct match match = {.signature = &signatures[i]};
         match.score = match_score(input, finding, facts, &match);
-        if (match.score >= MATCH_MIN && rows[i].cause.proof != CAUSE_BENIGN) {
+        if (match.score >= MATCH_MIN &&
+            cause_at((size_t)signatures[i].number - 1)->proof != CAUSE_BENIGN) {
             match_keep(best, &kept, &match);
         }
     }
@@ -154,7 +154,7 @@ struct error *cause_match(const struct finding_input *input, struct finding *fin
         struct error *error = string_builder_take(&clause, &cause->evidence);
         string_builder_deinit(&clause);
         TRY(error);
-        cause->cause = &best[i].row->cause;
+        cause->cause = cause_at((size_t)best[i].signature->number - 1);
         cause->score = best[i].score;
         finding->cause_count++;
     }

@@ -97,25 +97,31 @@ static struct error *finding_count_objects(const struct finding_input *input,
     return error;
 }
 
-/* The references to the object that FINDING shows. */
-static void finding_find_wakers(const struct finding_input *input, struct finding *finding)
+size_t finding_first_reference(const struct finding_input *input, uint32_t object)
 {
     size_t low = 0;
     size_t high = input->reference_count;
     while (low < high) {
         size_t middle = low + (high - low) / 2;
-        if (input->references[middle].object < finding->object) {
+        if (input->references[middle].object < object) {
             low = middle + 1;
         } else {
             high = middle;
         }
     }
-    if (finding->object == UINT32_MAX) {
+    return low;
+}
+
+/* The references to the object that FINDING shows. */
+static void finding_find_wakers(const struct finding_input *input, struct finding *finding)
+{
+    if (finding->object == UINT32_MAX || input->references == NULL) {
         return;
     }
-    finding->wakers = input->references == NULL ? NULL : input->references + low;
-    while (low + finding->waker_count < input->reference_count &&
-           input->references[low + finding->waker_count].object == finding->object &&
+    size_t first = finding_first_reference(input, finding->object);
+    finding->wakers = input->references + first;
+    while (first + finding->waker_count < input->reference_count &&
+           input->references[first + finding->waker_count].object == finding->object &&
            finding->waker_count < FINDING_WAKERS_MAX) {
         finding->waker_count++;
     }

@@ -12,4 +12,7 @@ struct finding_builder {
     size_t member_count;
 };
 
+/* The index of the first of INPUT's references to OBJECT, or where it would be. */
+size_t finding_first_reference(const struct finding_input *input, uint32_t object);
+
 #endif

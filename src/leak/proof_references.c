@@ -2,20 +2,45 @@
  * sets that wait for each other.
  *
  * A Go mutex has no owner; a reference from the stack of another stuck goroutine is only a possible
- * holder. Equal goroutines tell the same, so of each stack only some are looked at. Cycles:
- * strongly connected sets of "waits for an object that the other's stack refers to" with a lock
- * among them (Tarjan, without recursion). */
+ * holder. Channels are mostly fields, so what a stack refers to is looked through once for
+ * channels, wait groups and conditions. Equal goroutines tell the same, so of each stack only some
+ * are looked at. Cycles: strongly connected sets of "waits for an object that the other's stack
+ * refers to" with a lock among them (Tarjan, without recursion). */
 #include "base/cleanup.h"
+#include "goruntime/heap.h"
 #include "leak/proof_internal.h"
 #include <stdlib.h>
 
-enum { REFERENCES_PER_STACK = 64, REFERENCES_MAX = 1 << 20, REFERENCES_PER_OBJECT = 32 };
+enum {
+    REFERENCES_PER_STACK = 64,
+    REFERENCES_MAX = 1 << 20,
+    REFERENCES_PER_OBJECT = 32,
+    REFERENCES_NEAR_MAX = 64,    /* objects of one stack that are looked through */
+    REFERENCES_NEAR_BYTES = 4096 /* larger ones are tables, not the fields of a receiver */
+};
+
+/* One object that somebody waits for; a list per heap object, which may hold several. */
+struct references_target {
+    uint32_t object; /* index of the snapshot's object */
+    uint32_t next;   /* UINT32_MAX: the last */
+};
+
+/* A heap object that a stack refers to. */
+struct references_near {
+    struct heap_object object;
+    uint32_t function;
+};
 
 struct references {
     struct proof *proof;
-    struct hash_map objects; /* heap object number -> snapshot object index */
+    struct heap_types *types;
+    struct hash_map heads; /* heap object number -> first of its targets */
+    VECTOR(struct references_target) targets;
+    struct hash_map indexed; /* snapshot objects that are targets */
     struct hash_map seen;    /* stack id -> goroutines looked at */
-    size_t visiting;         /* goroutine */
+    VECTOR(struct references_near) near;
+    size_t visiting;   /* goroutine */
+    uint32_t function; /* of the frame that leads to what is being looked through */
     struct error *error;
 };
 
@@ -48,35 +73,82 @@ static bool references_waits_for(const struct proof *proof, size_t index, uint32
     return false;
 }
 
+/* Notes that the goroutine refers, by FUNCTION, to what others wait for in heap object NUMBER;
+ * INDIRECT: only through a field, where a lock says nothing. */
+static struct error *references_note(struct references *references, uint64_t number,
+                                     uint32_t function, bool indirect)
+{
+    struct proof *proof = references->proof;
+    const uint64_t *head = hash_map_get(&references->heads, number);
+    for (uint32_t at = head == NULL ? UINT32_MAX : (uint32_t)*head;
+         at != UINT32_MAX && proof->references.count < REFERENCES_MAX;
+         at = references->targets.items[at].next) {
+        uint32_t object = references->targets.items[at].object;
+        uint8_t kind = snapshot_object(proof->snapshot, object)->kind;
+        bool lock = kind == OBJECT_MUTEX || kind == OBJECT_RWMUTEX || kind == OBJECT_SEMAPHORE;
+        if ((indirect && lock) || references_waits_for(proof, references->visiting, object)) {
+            continue;
+        }
+        struct proof_reference reference = {object, (uint32_t)references->visiting, function};
+        TRY(vector_append(&proof->references, reference));
+    }
+    return NULL;
+}
+
 /* Takes one word of a stuck goroutine's stack. */
 static void references_visit(void *context, uint64_t slot, uint64_t value)
 {
     struct references *references = context;
     struct proof *proof = references->proof;
-    struct heap_object object;
-    if (references->error != NULL || !heap_find(proof->heap, value, &object)) {
+    struct references_near near;
+    if (references->error != NULL || !heap_find(proof->heap, value, &near.object)) {
         return;
-    }
-    const uint64_t *index = hash_map_get(&references->objects, object.number);
-    if (index == NULL || proof->references.count >= REFERENCES_MAX ||
-        references_waits_for(proof, references->visiting, (uint32_t)*index)) {
-        return;
-    }
-    struct proof_reference reference = {(uint32_t)*index, (uint32_t)references->visiting, 0};
-    if (proof->references.count > 0) {
-        const struct proof_reference *last = &proof->references.items[proof->references.count - 1];
-        if (last->object == reference.object && last->goroutine == reference.goroutine) {
-            return;
-        }
     }
     references->error =
-        references_function(proof, roots_stacks_function(proof->stacks, slot), &reference.function);
+        references_function(proof, roots_stacks_function(proof->stacks, slot), &near.function);
     if (references->error == NULL) {
-        references->error = vector_append(&proof->references, reference);
+        references->error = references_note(references, near.object.number, near.function, false);
+    }
+    if (references->error == NULL && !near.object.noscan &&
+        near.object.size <= REFERENCES_NEAR_BYTES && references->near.count < REFERENCES_NEAR_MAX) {
+        references->error = vector_append(&references->near, near);
     }
 }
 
-/* Indexes the heap objects that proved goroutines wait for. */
+/* Takes one word of an object that the stack refers to. */
+static void references_visit_near(void *context, uint64_t slot, uint64_t value)
+{
+    struct references *references = context;
+    struct heap_object object;
+    (void)slot;
+    if (references->error == NULL && heap_find(references->proof->heap, value, &object)) {
+        references->error = references_note(references, object.number, references->function, true);
+    }
+}
+
+/* Indexes OBJECT of the snapshot by the heap object that holds it. */
+static struct error *references_add_target(struct references *references, uint32_t object)
+{
+    struct proof *proof = references->proof;
+    struct heap_object heap_object;
+    struct references_target target = {object, UINT32_MAX};
+    bool added;
+    uint64_t *head;
+    TRY(hash_map_entry(&references->indexed, object, 1, &added, &head));
+    if (!added ||
+        !heap_find(proof->heap, snapshot_object(proof->snapshot, object)->address, &heap_object)) {
+        return NULL;
+    }
+    TRY(hash_map_entry(&references->heads, heap_object.number, references->targets.count, &added,
+                       &head));
+    if (!added) {
+        target.next = (uint32_t)*head;
+        *head = references->targets.count;
+    }
+    return vector_append(&references->targets, target);
+}
+
+/* Indexes what proved goroutines wait for. */
 static struct error *references_index(struct references *references)
 {
     struct proof *proof = references->proof;
@@ -85,14 +157,28 @@ static struct error *references_index(struct references *references)
         const struct snapshot_wait *waits =
             snapshot_waits(proof->snapshot, &proof->goroutines[i], &count);
         for (size_t j = 0; proof->results[i].verdict == LEAK_VERDICT_PROVED && j < count; j++) {
-            struct heap_object object;
-            uint64_t address = snapshot_object(proof->snapshot, waits[j].object)->address;
-            if (heap_find(proof->heap, address, &object)) {
-                TRY(hash_map_put(&references->objects, object.number, waits[j].object));
-            }
+            TRY(references_add_target(references, waits[j].object));
         }
     }
     return NULL;
+}
+
+/* Looks at the stack of goroutine INDEX, and through what it refers to. */
+static struct error *references_look_at(struct references *references, size_t index)
+{
+    struct proof *proof = references->proof;
+    bool complete;
+    references->visiting = index;
+    references->near.count = 0;
+    TRY(roots_stacks_visit(proof->stacks, proof->goroutines[index].address, ROOTS_STACK_PRECISE,
+                           references_visit, references, &complete));
+    for (size_t i = 0; references->error == NULL && i < references->near.count; i++) {
+        const struct references_near *near = &references->near.items[i];
+        references->function = near->function;
+        (void)heap_scan(proof->heap, references->types, &near->object, references_visit_near,
+                        references);
+    }
+    return TAKE(references->error);
 }
 
 /* Looks at the stacks of proved goroutines, some of each kind. */
@@ -101,25 +187,18 @@ static struct error *references_look(struct references *references)
     struct proof *proof = references->proof;
     for (size_t i = 0; i < proof->count; i++) {
         uint64_t *seen;
-        bool complete;
         if (proof->results[i].verdict != LEAK_VERDICT_PROVED) {
             continue;
         }
         TRY(hash_map_entry(&references->seen, proof->goroutines[i].stack, 0, NULL, &seen));
-        if ((*seen)++ >= REFERENCES_PER_STACK) {
-            continue;
-        }
-        references->visiting = i;
-        TRY(roots_stacks_visit(proof->stacks, proof->goroutines[i].address, ROOTS_STACK_PRECISE,
-                               references_visit, references, &complete));
-        if (references->error != NULL) {
-            return TAKE(references->error);
+        if ((*seen)++ < REFERENCES_PER_STACK) {
+            TRY(references_look_at(references, i));
         }
     }
     return NULL;
 }
 
-/* Orders references by object, then goroutine. */
+/* Orders references by object, then goroutine; one whose function is known goes first. */
 static int references_compare(const void *left, const void *right)
 {
     const struct proof_reference *a = left;
@@ -127,7 +206,27 @@ static int references_compare(const void *left, const void *right)
     if (a->object != b->object) {
         return a->object < b->object ? -1 : 1;
     }
-    return a->goroutine < b->goroutine ? -1 : a->goroutine > b->goroutine;
+    if (a->goroutine != b->goroutine) {
+        return a->goroutine < b->goroutine ? -1 : 1;
+    }
+    return (a->function == 0) - (b->function == 0);
+}
+
+/* Sorts the references and keeps one for each object and goroutine. */
+static void references_sort(struct proof *proof)
+{
+    struct proof_reference *items = proof->references.items;
+    size_t kept = 0;
+    if (proof->references.count == 0) {
+        return;
+    }
+    qsort(items, proof->references.count, sizeof *items, references_compare);
+    for (size_t i = 1; i < proof->references.count; i++) {
+        if (items[i].object != items[kept].object || items[i].goroutine != items[kept].goroutine) {
+            items[++kept] = items[i];
+        }
+    }
+    proof->references.count = kept + 1;
 }
 
 /* The first reference to OBJECT. */
@@ -279,18 +378,22 @@ static struct error *references_find_cycles(struct proof *proof)
 struct error *proof_find_references(struct proof *proof)
 {
     struct references references = {.proof = proof};
-    struct error *error = references_index(&references);
+    struct error *error = heap_types_create(proof->heap, &references.types);
+    if (error == NULL) {
+        error = references_index(&references);
+    }
     if (error == NULL) {
         error = references_look(&references);
     }
-    hash_map_deinit(&references.objects);
+    heap_types_destroy(references.types);
+    hash_map_deinit(&references.heads);
+    hash_map_deinit(&references.indexed);
     hash_map_deinit(&references.seen);
+    vector_deinit(&references.targets);
+    vector_deinit(&references.near);
     error_destroy(references.error);
     TRY(error);
-    if (proof->references.count > 0) {
-        qsort(proof->references.items, proof->references.count, sizeof *proof->references.items,
-              references_compare);
-    }
+    references_sort(proof);
     return references_find_cycles(proof);
 }
 
