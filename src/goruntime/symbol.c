@@ -81,7 +81,8 @@ static bool symbol_is_below(const char *name, size_t size, const char *path)
 }
 
 /* True when NAME, whose source is FILE, belongs to the standard library: its import path begins
- * without a dot, the main module is another, and its file is where the library's are. */
+ * without a dot, the main module is another, and its file is where the library's are; the runtime
+ * has functions of other packages (sync.runtime_Semacquire). */
 static bool symbol_is_library(const struct symbols *symbols, const char *name, const char *file)
 {
     size_t size = symbol_name_package(name);
@@ -96,9 +97,12 @@ static bool symbol_is_library(const struct symbols *symbols, const char *name, c
     if (symbols->library == NULL || strchr(file, '/') == NULL) {
         return true;
     }
-    return strncmp(file, symbols->library, symbols->library_size) == 0 &&
-           strncmp(file + symbols->library_size, name, size) == 0 &&
-           file[symbols->library_size + size] == '/';
+    if (strncmp(file, symbols->library, symbols->library_size) != 0) {
+        return false;
+    }
+    const char *path = file + symbols->library_size;
+    return (strncmp(path, name, size) == 0 && path[size] == '/') ||
+           strncmp(path, "runtime/", strlen("runtime/")) == 0;
 }
 
 /* The logical frames at PC of FUNCTION in symbols->logical; of broken tables the function alone. */
