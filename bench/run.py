@@ -1,0 +1,163 @@
+#!/usr/bin/env python3
+"""Speed and memory of Unpark beside the physical floor and its peers, in one run.
+
+Builds tests/fixtures/swarm with the Go at hand, parks goroutines, and times each reader as a whole process, in turn (A B
+A B), so that a machine that drifts drifts for all. Prints a Markdown table: medians, and ratios to the floor. Peers that
+are not installed are skipped with a note. Numbers depend on the machine and its load, which are printed first.
+
+    bench/run.py [--counts 10000,100000,1000000] [--rounds 3] [--unpark build/unpark] [--floor build/bench-floor]
+"""
+import argparse
+import json
+import os
+import platform
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+
+ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+DELVE_MOST = 100000  # goroutines; beyond that Delve takes minutes
+
+
+class Swarm:
+    """Parked goroutines in a process of our own; ends with the with statement."""
+
+    def __init__(self, binary, count, *options):
+        self.count = count
+        self.process = subprocess.Popen([binary, "-n", str(count), "-listen", LISTEN, *options],
+                                        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        ready = self.process.stdout.readline().split()
+        if ready[:1] != ["ready"]:
+            raise RuntimeError(f"the swarm said {ready}")
+        self.pid = self.process.pid
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *unused):
+        self.process.stdin.close()
+        self.process.wait(timeout=60)
+
+    def resident(self):
+        """Resident bytes."""
+        with open(f"/proc/{self.pid}/statm", encoding="ascii") as statm:
+            return int(statm.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+LISTEN = "127.0.0.1:46061"
+
+
+def run(command, codes=(0,)):
+    """Seconds of wall and of processor time and peak KiB of COMMAND; its output is read and dropped, its end kept."""
+    started = time.monotonic()
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    size, tail = 0, b""
+    while chunk := process.stdout.read(1 << 20):
+        size, tail = size + len(chunk), (tail + chunk)[-4096:]
+    _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode not in codes:
+        raise RuntimeError(f"{command} exited with {process.returncode}")
+    return {"wall": time.monotonic() - started, "cpu": usage.ru_utime + usage.ru_stime, "kib": usage.ru_maxrss,
+            "bytes": size, "tail": tail}
+
+
+def fetch(path):
+    """Seconds and bytes of one request to the swarm's own pprof."""
+    started = time.monotonic()
+    with urllib.request.urlopen(f"http://{LISTEN}{path}", timeout=300) as answer:
+        size = 0
+        while chunk := answer.read(1 << 20):
+            size += len(chunk)
+    return {"wall": time.monotonic() - started, "cpu": None, "kib": None, "bytes": size, "tail": b""}
+
+
+def readers(options, swarm):
+    """Name and call of each reader of SWARM."""
+    pid = str(swarm.pid)
+    yield "unpark dump", lambda: run([options.unpark, "dump", pid])
+    yield "unpark dump --format go", lambda: run([options.unpark, "dump", pid, "--format", "go"])
+    yield "unpark leaks --freeze always", lambda: run(
+        [options.unpark, "leaks", pid, "--freeze", "always", "--max-stop", "0", "--json"], (0, 1, 5))
+    yield "pprof debug=2 (in process)", lambda: fetch("/debug/pprof/goroutine?debug=2")
+    yield "goroutineleak (in process)", lambda: fetch("/debug/pprof/goroutineleak?debug=1")
+    if shutil.which("dlv") and swarm.count <= DELVE_MOST:
+        script = os.path.join(tempfile.gettempdir(), "unpark-bench-delve")
+        with open(script, "w", encoding="ascii") as file:
+            file.write("goroutines -t\nexit -c\n")
+        yield "dlv goroutines -t", lambda: run(["dlv", "attach", pid, "--init", script, "--allow-non-terminal-interactive=true"])
+
+
+def measure(options, swarm):
+    """Measures every reader of SWARM in turn; yields (name, list of results)."""
+    calls = list(readers(options, swarm))
+    results = {name: [] for name, _ in calls}
+    floors = []
+    for _ in range(options.rounds):
+        floor = run([options.floor, str(swarm.pid), str(os.cpu_count())])
+        floors.append(json.loads(floor["tail"])["floor_s"])
+        for name, call in calls:
+            if name.startswith("dlv") and results[name]:
+                continue  # once is enough: it is slow and steady
+            try:
+                results[name].append(call())
+            except (RuntimeError, OSError) as problem:
+                print(f"<!-- {name}: {problem} -->")
+    return statistics.median(floors), results
+
+
+def report(swarm, floor, results):
+    """Prints the rows of one swarm."""
+    for name, runs in results.items():
+        if not runs:
+            continue
+        wall = statistics.median(r["wall"] for r in runs)
+        cpu = [r["cpu"] for r in runs if r["cpu"] is not None]
+        kib = [r["kib"] for r in runs if r["kib"] is not None]
+        stop = ""
+        if name.startswith("unpark leaks"):
+            stopped = [int(r["tail"].split(b'"stopped_ns":')[1].split(b",")[0]) for r in runs]
+            per_gib = statistics.median(stopped) / 1e6 / (swarm.resident() / 2**30)
+            stop = f"stopped {statistics.median(stopped) / 1e6:.0f} ms, {per_gib:.0f} ms per GiB resident"
+        if name.startswith("pprof"):
+            stop = "cut at 64 MiB" if runs[-1]["bytes"] >= 64 << 20 else ""
+        print(f"| {swarm.count} | {name} | {wall:.3f} ({min(r['wall'] for r in runs):.3f} to "
+              f"{max(r['wall'] for r in runs):.3f}) | {f'{statistics.median(cpu):.3f}' if cpu else ''} | {wall / floor:.1f} | "
+              f"{f'{statistics.median(kib) * 1024 / swarm.count:.0f}' if kib else ''} | {stop} |", flush=True)
+
+
+def main():
+    """Builds, parks, measures, prints."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--counts", default="10000,100000,1000000")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--unpark", default=os.path.join(ROOT, "build/unpark"))
+    parser.add_argument("--floor", default=os.path.join(ROOT, "build/bench-floor"))
+    options = parser.parse_args()
+    version = subprocess.run(["go", "version"], capture_output=True, text=True, check=True).stdout.split()[2]
+    print(f"{platform.system()} {platform.release()}, {os.cpu_count()} processors, {version}, load average "
+          f"{os.getloadavg()[0]:.1f} before the run; medians of {options.rounds} rounds.")
+    for peer in ("dlv",):
+        if not shutil.which(peer):
+            print(f"{peer} is not installed and was skipped.")
+    print("\n| goroutines | reader | wall s, median (min to max) | processor s | times the floor | peak bytes a goroutine | |")
+    print("|---|---|---|---|---|---|---|")
+    with tempfile.TemporaryDirectory() as work:
+        binary = os.path.join(work, "swarm")
+        subprocess.run(["go", "build", "-o", binary, "./swarm"], check=True,
+                       cwd=os.path.join(ROOT, "tests/fixtures"), env=dict(os.environ, GOFLAGS="-mod=mod"))
+        for count in (int(text) for text in options.counts.split(",")):
+            with Swarm(binary, count) as swarm:
+                floor, results = measure(options, swarm)
+                print(f"| {count} | physical floor | {floor:.3f} | | 1.0 | | |")
+                report(swarm, floor, results)
+    print(f"\nload average {os.getloadavg()[0]:.1f} after the run")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
