@@ -213,7 +213,7 @@ static struct error *command_leaks_write(const struct invocation *invocation,
 static struct error *command_leaks_run(struct invocation *invocation, int *exit_ret)
 {
     const struct options *options = &invocation->options;
-    enum command_leaks_form form;
+    enum command_leaks_form form = COMMAND_LEAKS_TEXT;
     int64_t goid = options_number(options, &command_leaks_goroutine, -1);
     TRY(command_leaks_form(options, &form));
     CLEANUP(cleanup_service) struct service *service = NULL;
