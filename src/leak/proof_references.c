@@ -6,8 +6,8 @@
  * channels, wait groups and conditions. Equal goroutines tell the same, so of each stack only some
  * are looked at. Cycles: strongly connected sets of "waits for an object that the other's stack
  * refers to" with a lock among them (Tarjan, without recursion). */
-/* A call without an error has set its result, which the analyser cannot see through errors as values.
- * NOLINTBEGIN(clang-analyzer-core.NullDereference) */
+/* A call without an error has set its result, which the analyser cannot see through errors as
+ * values. NOLINTBEGIN(clang-analyzer-core.NullDereference) */
 #include "base/cleanup.h"
 #include "goruntime/heap.h"
 #include "leak/proof_internal.h"

@@ -1,6 +1,6 @@
 /* Look first, stop only to prove (freezing.md, section 4). */
-/* A call without an error has set its result, which the analyser cannot see through errors as values.
- * NOLINTBEGIN(clang-analyzer-core.NullDereference) */
+/* A call without an error has set its result, which the analyser cannot see through errors as
+ * values. NOLINTBEGIN(clang-analyzer-core.NullDereference) */
 #include "service/service_leaks.h"
 #include "base/cleanup.h"
 #include "base/clock.h"
