@@ -133,6 +133,7 @@ static inline void group_count(struct group *group, const struct snapshot_gorout
         group->labels = goroutine->labels;
         group->parent = goroutine->parent;
     }
+    group->goroutines += goroutine->count;
     group->labels_differ |= goroutine->labels != group->labels;
     group->parents_differ |= goroutine->parent != group->parent;
     group->flags &= goroutine->flags;
@@ -203,7 +204,8 @@ static int group_by_count(const void *left, const void *right)
 {
     const struct group_entry *a = left;
     const struct group_entry *b = right;
-    int order = (b->group.count > a->group.count) - (b->group.count < a->group.count);
+    int order =
+        (b->group.goroutines > a->group.goroutines) - (b->group.goroutines < a->group.goroutines);
     return order != 0 ? order : group_compare_id(a, b);
 }
 

@@ -12,8 +12,9 @@ struct group {
     uint32_t creator;
     uint8_t status;
     uint8_t wait_reason;
-    uint16_t flags; /* flags that all members share */
-    size_t count;
+    uint16_t flags;      /* flags that all members share */
+    size_t count;        /* of members */
+    uint64_t goroutines; /* that the members stand for: what is shown and sorted by */
     const uint32_t
         *members; /* indices into snapshot_goroutines, by the order's rule (ids ascending) */
     int64_t age_min_ns, age_max_ns; /* of members with a known age; SNAPSHOT_UNKNOWN when none */

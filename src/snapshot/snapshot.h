@@ -60,7 +60,8 @@ enum snapshot_goroutine_flag {
     GOROUTINE_MOVED = 32,            /* it ran while being read; what is shown is its last state */
     GOROUTINE_LABELS_UNKNOWN = 64,   /* labels could not be read; not the same as none */
     GOROUTINE_CREATOR_UNKNOWN = 128, /* the source does not say; main has no creator and no flag */
-    GOROUTINE_SCAN = 256             /* the garbage collector was scanning its stack */
+    GOROUTINE_SCAN = 256,            /* the garbage collector was scanning its stack */
+    GOROUTINE_ID_UNKNOWN = 512 /* the source only counts: id is an ordinal, never to be shown */
 };
 
 /* One goroutine. */
@@ -78,6 +79,7 @@ struct snapshot_goroutine {
     uint32_t wait_count;
     uint32_t bubble;     /* synctest bubble id; 0 none, UINT32_MAX in one of unknown id */
     int32_t thread;      /* kernel thread id that runs it or that it is locked to; 0 none */
+    uint32_t count;      /* goroutines it stands for: 1, or more with GOROUTINE_ID_UNKNOWN */
     uint16_t flags;      /* enum snapshot_goroutine_flag bits */
     uint8_t status;      /* enum goroutine_status */
     uint8_t wait_reason; /* enum wait_reason; meaningful when waiting or leaked */
@@ -298,7 +300,8 @@ NODISCARD struct error *snapshot_builder_object(struct snapshot_builder *builder
                                                 const struct snapshot_object *object,
                                                 uint32_t *ret);
 
-/* COUNT more goroutines, unknown in everything (id 0, age SNAPSHOT_UNKNOWN), to fill in place; *RET
+/* COUNT more goroutines, unknown in everything (id 0, age SNAPSHOT_UNKNOWN, count 1), to fill in
+ * place; *RET
  * stays valid until the next call, *FIRST_RET (may be NULL) is the index of the first. Different
  * threads may fill different entries. */
 NODISCARD struct error *snapshot_builder_goroutines(struct snapshot_builder *builder, size_t count,

@@ -308,7 +308,7 @@ struct error *snapshot_builder_goroutines(struct snapshot_builder *builder, size
     TRY(vector_reserve(&snapshot->goroutines, first + count));
     for (size_t i = 0; i < count; i++) {
         snapshot->goroutines.items[first + i] =
-            (struct snapshot_goroutine){.age_ns = SNAPSHOT_UNKNOWN};
+            (struct snapshot_goroutine){.age_ns = SNAPSHOT_UNKNOWN, .count = 1};
     }
     snapshot->goroutines.count += count;
     *ret = snapshot->goroutines.items + first;
