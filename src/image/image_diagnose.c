@@ -143,6 +143,12 @@ struct error *image_diagnose(struct memory *memory, const struct image_found *fo
                             "%s: built with Go 1.16 or 1.17: Unpark reads Go 1.%d and newer", name,
                             LAYOUT_MINOR_MIN);
     }
+    if (found->foreign) {
+        return error_create(ERROR_UNSUPPORTED,
+                            "%s: its Go code is for another processor than the process runs on: "
+                            "Unpark does not read emulated programs",
+                            name);
+    }
     if (found->altered) {
         return error_create(ERROR_NOT_GO,
                             "%s: a Go program whose function table was altered (garble?): its "

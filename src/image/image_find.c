@@ -48,6 +48,7 @@ static struct error *image_find_take(struct image_find *find, uint64_t address)
     }
     find->found->old |= kind == MODULE_KIND_OLD;
     find->found->altered |= kind == MODULE_KIND_ALTERED;
+    find->found->foreign |= kind == MODULE_KIND_FOREIGN;
     return NULL;
 }
 

@@ -11,6 +11,7 @@ struct image_found {
     uint32_t magic;           /* of the first one's pclntab */
     bool old;                 /* one of Go 1.16 or 1.17 was seen */
     bool altered;             /* one with an unknown magic number was seen */
+    bool foreign;             /* one for another machine was seen */
 };
 
 /* Index of the main executable's file, or MEMORY_NO_FILE. */

@@ -65,9 +65,12 @@ static bool module_agrees(const uint8_t *words, const uint8_t *header, size_t of
     return true;
 }
 
-/* What the header at the first word of WORDS says. */
-static enum module_kind module_classify(const uint8_t *words, const uint8_t *header)
+/* What the header at the first word of WORDS says; MACHINE is the target's, whose instructions the
+ * pc quantum (sys.PCQuantum) must fit. */
+static enum module_kind module_classify(const uint8_t *words, const uint8_t *header,
+                                        enum target_machine machine)
 {
+    uint8_t quantum = machine == TARGET_MACHINE_ARM64 ? 4 : 1;
     uint32_t magic = bytes_u32(header);
     bool sane = header[7] == sizeof(uint64_t) && (header[6] == 1 || header[6] == 4);
     if (sane && magic == MODULE_MAGIC_GO1_16 &&
@@ -79,7 +82,10 @@ static enum module_kind module_classify(const uint8_t *words, const uint8_t *hea
     }
     bool known = magic == MODULE_MAGIC_GO1_18 || magic == MODULE_MAGIC_GO1_20;
     bool counted = bytes_u64(header + 8) + 1 == module_word(words, MODULE_WORD_FTAB + 1);
-    return known && sane && counted ? MODULE_KIND_CURRENT : MODULE_KIND_ALTERED;
+    if (!known || !sane || !counted) {
+        return MODULE_KIND_ALTERED;
+    }
+    return header[6] == quantum ? MODULE_KIND_CURRENT : MODULE_KIND_FOREIGN;
 }
 
 /* Reads both ends. */
@@ -95,7 +101,7 @@ struct error *module_examine(struct memory *memory, uint64_t address, enum modul
         error = memory_read(memory, module_word(words, MODULE_WORD_HEADER), header, sizeof header);
         if (error == NULL) {
             *magic = bytes_u32(header);
-            *ret = module_classify(words, header);
+            *ret = module_classify(words, header, target_machine(memory->target));
         }
     }
     return error_catch(&error, ERROR_FAULT) ? NULL : error;

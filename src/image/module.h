@@ -37,7 +37,8 @@ enum module_kind {
     MODULE_KIND_NONE,    /* not moduledata */
     MODULE_KIND_CURRENT, /* Go 1.18 or newer */
     MODULE_KIND_OLD,     /* Go 1.16 or 1.17 */
-    MODULE_KIND_ALTERED  /* right in shape, but with a magic number of no release */
+    MODULE_KIND_ALTERED, /* right in shape, but with a magic number of no release */
+    MODULE_KIND_FOREIGN  /* Go 1.18 or newer, for another machine than the target's */
 };
 
 /* One module. Its bytes belong to the image's memory. */

@@ -193,6 +193,16 @@ static void test_altered(void **state)
     test_expect_failure(&program, ERROR_NOT_GO, "altered");
 }
 
+/* Code for another machine than the target's: an emulator's process. */
+static void test_emulated(void **state)
+{
+    (void)state;
+    struct program program;
+    image_program_init(&program, test_row(23), "go1.23.1");
+    program.rodata[6] = program.rodata[6] == 1 ? 4 : 1;
+    test_expect_failure(&program, ERROR_UNSUPPORTED, "another processor");
+}
+
 /* No moduledata, no Go. */
 static void test_not_go(void **state)
 {
@@ -314,6 +324,7 @@ int main(void)
         cmocka_unit_test(test_wrong_build_info),
         cmocka_unit_test(test_other_releases),
         cmocka_unit_test(test_altered),
+        cmocka_unit_test(test_emulated),
         cmocka_unit_test(test_not_go),
         cmocka_unit_test(test_self_check),
         cmocka_unit_test(test_next),
