@@ -13,6 +13,7 @@
 #include "base/hash_map.h"
 #include "image/type.h"
 #include "target/gather.h"
+#include <stdlib.h>
 #include <string.h>
 
 enum {
@@ -21,7 +22,15 @@ enum {
     CHANNEL_SLOTS_MAX = 1 << 22, /* cases of one batch */
     CHANNEL_FEW = 64,            /* this many sudogs are read one by one */
     CHANNEL_QUEUE_STEPS = 4096,
-    CHANNEL_STRUCT_MAX = 512
+    CHANNEL_STRUCT_MAX = 512,
+    CHANNEL_CACHE_SIZE = 1 << 20
+};
+
+/* What an hchan says. */
+struct channel_state {
+    uint64_t length, capacity, element_type, timer;
+    uint8_t closed;
+    bool known; /* it could be read and may be a channel */
 };
 
 /* One case. */
@@ -30,38 +39,72 @@ struct channel_case {
     uint64_t channel;
     uint64_t least; /* address of the case before's channel: never above this one's */
     uint64_t next;  /* sudog of the next case, 0 none */
+    struct channel_state state;
     uint32_t index; /* of the goroutine */
     uint32_t object;
     uint8_t direction;
     bool good; /* the sudog is the goroutine's */
 };
 
-/* One batch of goroutines. */
-struct channel_batch {
-    struct wait_resolver *resolver;
+/* One thread's batch of goroutines. */
+struct channel_reader {
+    struct target *target;
+    const struct layout *layout;
+    struct block_cache *cache;
+    struct peek peek;
+    const struct goruntime_parked *parked;
     VECTOR(struct channel_case) cases;
-    VECTOR(struct gather_item) items;
+    VECTOR(struct gather_item) items;    /* of sudogs, then of channels, ascending */
+    VECTOR(struct gather_item) by_index; /* scratch of publishing */
     VECTOR(struct snapshot_wait) waits;
     struct hash_map types; /* address of an element type: string id */
     uint32_t time_type;    /* string id of "time.Time", 0 until seen */
 };
 
-/* Frees what a batch holds. */
-static void channel_batch_deinit(struct channel_batch *batch)
+struct error *channel_reader_create(struct target *target, const struct layout *layout,
+                                    struct channel_reader **ret)
 {
-    vector_deinit(&batch->cases);
-    vector_deinit(&batch->items);
-    vector_deinit(&batch->waits);
-    hash_map_deinit(&batch->types);
+    if (layout->sudog.size > CHANNEL_STRUCT_MAX) {
+        return error_create(ERROR_INTERNAL, "the layout row has an impossible sudog");
+    }
+    struct channel_reader *reader = calloc(1, sizeof *reader);
+    if (reader == NULL) {
+        return error_no_memory();
+    }
+    struct error *error = block_cache_create(target, CHANNEL_CACHE_SIZE, &reader->cache);
+    if (error != NULL) {
+        free(reader);
+        return error;
+    }
+    reader->target = target;
+    reader->layout = layout;
+    reader->peek = (struct peek){.target = target, .cache = reader->cache};
+    *ret = reader;
+    return NULL;
+}
+
+void channel_reader_destroy(struct channel_reader *reader)
+{
+    if (reader == NULL) {
+        return;
+    }
+    vector_deinit(&reader->cases);
+    vector_deinit(&reader->items);
+    vector_deinit(&reader->by_index);
+    vector_deinit(&reader->waits);
+    hash_map_deinit(&reader->types);
+    peek_deinit(&reader->peek);
+    block_cache_destroy(reader->cache);
+    free(reader);
 }
 
 /* Takes a sudog's bytes into case SLOT. */
-static void channel_take_sudog(struct channel_batch *batch, size_t slot, const uint8_t *bytes)
+static void channel_take_sudog(struct channel_reader *reader, size_t slot, const uint8_t *bytes)
 {
-    const struct layout *layout = batch->resolver->layout;
-    struct channel_case *item = &batch->cases.items[slot];
+    const struct layout *layout = reader->layout;
+    struct channel_case *item = &reader->cases.items[slot];
     uint64_t channel = bytes_u64(bytes + layout->sudog.c);
-    if (bytes_u64(bytes + layout->sudog.g) != batch->resolver->parked[item->index].g ||
+    if (bytes_u64(bytes + layout->sudog.g) != reader->parked[item->index].g ||
         !wait_is_pointer(channel, 8) || channel < item->least) {
         return;
     }
@@ -81,12 +124,12 @@ static struct error *channel_visit_sudog(void *context, const struct gather_item
 }
 
 /* Adds a case to be read. */
-static struct error *channel_add_case(struct channel_batch *batch, uint32_t index, uint64_t sudog,
+static struct error *channel_add_case(struct channel_reader *reader, uint32_t index, uint64_t sudog,
                                       uint64_t least, uint8_t direction)
 {
     struct channel_case item = {
         .sudog = sudog, .least = least, .index = index, .direction = direction};
-    return vector_append(&batch->cases, item);
+    return vector_append(&reader->cases, item);
 }
 
 /* The direction that WAIT_REASON tells, DIRECTION_UNKNOWN for selects. */
@@ -107,41 +150,40 @@ static uint8_t channel_direction(enum wait_reason reason)
 }
 
 /* Reads the sudogs of the cases from FIRST on: many at once, few one by one. */
-static struct error *channel_read_sudogs(struct channel_batch *batch, size_t first)
+static struct error *channel_read_sudogs(struct channel_reader *reader, size_t first)
 {
-    struct wait_resolver *resolver = batch->resolver;
-    size_t size = (size_t)resolver->layout->sudog.size;
-    if (batch->cases.count - first < CHANNEL_FEW) {
+    size_t size = (size_t)reader->layout->sudog.size;
+    if (reader->cases.count - first < CHANNEL_FEW) {
         uint8_t bytes[CHANNEL_STRUCT_MAX];
-        for (size_t i = first; i < batch->cases.count; i++) {
-            if (peek_read(&resolver->peek, batch->cases.items[i].sudog, bytes, size)) {
-                channel_take_sudog(batch, i, bytes);
+        for (size_t i = first; i < reader->cases.count; i++) {
+            if (peek_read(&reader->peek, reader->cases.items[i].sudog, bytes, size)) {
+                channel_take_sudog(reader, i, bytes);
             }
         }
-        return peek_error(&resolver->peek);
+        return peek_error(&reader->peek);
     }
-    batch->items.count = 0;
-    TRY(vector_reserve(&batch->items, batch->cases.count - first));
-    for (size_t i = first; i < batch->cases.count; i++) {
-        batch->items.items[batch->items.count++] =
-            (struct gather_item){.address = batch->cases.items[i].sudog, .tag = i};
+    reader->items.count = 0;
+    TRY(vector_reserve(&reader->items, reader->cases.count - first));
+    for (size_t i = first; i < reader->cases.count; i++) {
+        reader->items.items[reader->items.count++] =
+            (struct gather_item){.address = reader->cases.items[i].sudog, .tag = i};
     }
-    return gather_visit(resolver->state->runtime->target, batch->items.items, batch->items.count,
-                        size, channel_visit_sudog, batch);
+    return gather_visit(reader->target, reader->items.items, reader->items.count, size,
+                        channel_visit_sudog, reader);
 }
 
 /* Follows the selects' lists, one step of all of them at a time. */
-static struct error *channel_read_cases(struct channel_batch *batch)
+static struct error *channel_read_cases(struct channel_reader *reader)
 {
     size_t first = 0;
-    for (size_t step = 0; step < CHANNEL_CASES_MAX && first < batch->cases.count; step++) {
-        TRY(channel_read_sudogs(batch, first));
-        size_t end = batch->cases.count;
-        for (size_t i = first; i < end && batch->cases.count < CHANNEL_SLOTS_MAX; i++) {
-            const struct channel_case *item = &batch->cases.items[i];
+    for (size_t step = 0; step < CHANNEL_CASES_MAX && first < reader->cases.count; step++) {
+        TRY(channel_read_sudogs(reader, first));
+        size_t end = reader->cases.count;
+        for (size_t i = first; i < end && reader->cases.count < CHANNEL_SLOTS_MAX; i++) {
+            const struct channel_case *item = &reader->cases.items[i];
             if (item->good && item->direction == DIRECTION_UNKNOWN &&
                 wait_is_pointer(item->next, 8) && item->next != item->sudog) {
-                TRY(channel_add_case(batch, item->index, item->next, item->channel,
+                TRY(channel_add_case(reader, item->index, item->next, item->channel,
                                      DIRECTION_UNKNOWN));
             }
         }
@@ -150,23 +192,114 @@ static struct error *channel_read_cases(struct channel_batch *batch)
     return NULL;
 }
 
+/* Decodes an hchan. */
+static void channel_decode(const struct layout *layout, const uint8_t *bytes,
+                           struct channel_state *ret)
+{
+    uint32_t closed = bytes_u32(bytes + layout->hchan.closed);
+    ret->length = bytes_u64(bytes + layout->hchan.qcount);
+    ret->capacity = bytes_u64(bytes + layout->hchan.dataqsiz);
+    ret->element_type = bytes_u64(bytes + layout->hchan.elemtype);
+    ret->timer = layout->hchan.timer == LAYOUT_ABSENT ? 0 : bytes_u64(bytes + layout->hchan.timer);
+    ret->closed = (uint8_t)closed;
+    ret->known = ret->length <= ret->capacity && ret->capacity <= INT64_MAX && closed <= 1;
+}
+
+/* True when SUDOG is in the queue that starts at FIRST. */
+static bool channel_queue_has(struct channel_reader *reader, uint64_t first, uint64_t sudog)
+{
+    for (size_t i = 0; i < CHANNEL_QUEUE_STEPS && first != 0; i++) {
+        if (first == sudog) {
+            return true;
+        }
+        if (!peek_u64(&reader->peek, first + (uint64_t)reader->layout->sudog.next, &first)) {
+            return false;
+        }
+    }
+    return false;
+}
+
+/* The direction of a case of a select on the channel of BYTES. */
+static uint8_t channel_case_direction(struct channel_reader *reader,
+                                      const struct channel_case *item, const uint8_t *bytes)
+{
+    const struct layout *layout = reader->layout;
+    uint64_t receivers = bytes_u64(bytes + layout->hchan.recvq_first);
+    uint64_t senders = bytes_u64(bytes + layout->hchan.sendq_first);
+    if (receivers != 0 && senders != 0) {
+        return channel_queue_has(reader, receivers, item->sudog) ? DIRECTION_RECEIVE
+               : channel_queue_has(reader, senders, item->sudog) ? DIRECTION_SEND
+                                                                 : DIRECTION_UNKNOWN;
+    }
+    return receivers != 0 ? DIRECTION_RECEIVE : senders != 0 ? DIRECTION_SEND : DIRECTION_UNKNOWN;
+}
+
+/* gather_visitor of hchans; tags are slots. */
+static struct error *channel_visit(void *context, const struct gather_item *item,
+                                   const uint8_t *bytes)
+{
+    struct channel_reader *reader = context;
+    struct channel_case *slot = &reader->cases.items[item->tag];
+    if (bytes == NULL) {
+        return NULL;
+    }
+    channel_decode(reader->layout, bytes, &slot->state);
+    if (slot->direction == DIRECTION_UNKNOWN) {
+        slot->direction = channel_case_direction(reader, slot, bytes);
+    }
+    return NULL;
+}
+
+/* Reads the channels of all good cases. */
+static struct error *channel_read_channels(struct channel_reader *reader)
+{
+    reader->items.count = 0;
+    TRY(vector_reserve(&reader->items, reader->cases.count));
+    for (size_t i = 0; i < reader->cases.count; i++) {
+        if (reader->cases.items[i].good) {
+            reader->items.items[reader->items.count++] =
+                (struct gather_item){.address = reader->cases.items[i].channel, .tag = i};
+        }
+    }
+    return gather_visit(reader->target, reader->items.items, reader->items.count,
+                        (size_t)reader->layout->hchan.size, channel_visit, reader);
+}
+
+struct error *channel_read(struct channel_reader *reader, const struct goruntime_parked *parked,
+                           const uint32_t *indices, size_t count)
+{
+    reader->parked = parked;
+    reader->cases.count = 0;
+    block_cache_clear(reader->cache); /* what it holds may be older than these goroutines */
+    for (size_t i = 0; i < count; i++) {
+        uint32_t index = indices == NULL ? (uint32_t)i : indices[i];
+        if (wait_is_pointer(parked[index].waiting, 8)) {
+            uint8_t direction = channel_direction((enum wait_reason)parked[index].wait_reason);
+            TRY(channel_add_case(reader, index, parked[index].waiting, 0, direction));
+        }
+    }
+    TRY(channel_read_cases(reader));
+    TRY(channel_read_channels(reader));
+    return peek_error(&reader->peek);
+}
+
 /* The name of an element type; 0 when it has none that can be read. */
-static struct error *channel_type(struct channel_batch *batch, uint64_t address, uint32_t *ret)
+static struct error *channel_type(struct channel_reader *reader, struct goruntime_look_state *state,
+                                  uint64_t address, uint32_t *ret)
 {
     uint64_t *id;
     bool added;
-    TRY(hash_map_entry(&batch->types, address, 0, &added, &id));
+    TRY(hash_map_entry(&reader->types, address, 0, &added, &id));
     if (added) {
-        struct wait_resolver *resolver = batch->resolver;
         struct string_builder name = {0};
-        struct error *error = type_name(resolver->state->runtime->image, address, &name);
+        struct error *error = type_name(state->runtime->image, address, &name);
         uint32_t string = 0;
         if (error == NULL) {
-            error = snapshot_builder_string(resolver->state->builder, string_builder_text(&name),
-                                            name.size, &string);
+            error = snapshot_builder_string(state->builder, string_builder_text(&name), name.size,
+                                            &string);
         }
         if (error == NULL && strcmp(string_builder_text(&name), "time.Time") == 0) {
-            batch->time_type = string;
+            reader->time_type = string;
         }
         string_builder_deinit(&name);
         if (!error_catch(&error, ERROR_NOT_FOUND) && !error_catch(&error, ERROR_CORRUPT) &&
@@ -181,155 +314,107 @@ static struct error *channel_type(struct channel_batch *batch, uint64_t address,
 
 /* Whether the channel is a timer's. Before Go 1.23, and in programs that ask for the old behaviour,
  * a timer's channel is not marked; it looks as any buffer for one time.Time. */
-static int8_t channel_is_timer(const struct channel_batch *batch, const uint8_t *bytes,
+static int8_t channel_is_timer(const struct channel_reader *reader,
+                               const struct channel_state *state,
                                const struct snapshot_object *object)
 {
-    int32_t offset = batch->resolver->layout->hchan.timer;
-    if (offset != LAYOUT_ABSENT && bytes_u64(bytes + offset) != 0) {
+    if (state->timer != 0) {
         return 1;
     }
-    bool like = object->channel.capacity == 1 && (object->channel.element_type == 0 ||
-                                                  object->channel.element_type == batch->time_type);
+    bool like =
+        object->channel.capacity == 1 &&
+        (object->channel.element_type == 0 || object->channel.element_type == reader->time_type);
     return like ? -1 : 0;
 }
 
-/* Decodes an hchan; BYTES may be NULL. */
-static struct error *channel_decode(struct channel_batch *batch, uint64_t address,
-                                    const uint8_t *bytes, struct snapshot_object *ret)
+/* The object of a case. */
+static struct error *channel_object(struct channel_reader *reader,
+                                    struct goruntime_look_state *state,
+                                    const struct channel_case *item, struct snapshot_object *ret)
 {
-    const struct layout *layout = batch->resolver->layout;
-    *ret = (struct snapshot_object){.address = address, .kind = OBJECT_CHANNEL};
+    *ret = (struct snapshot_object){.address = item->channel, .kind = OBJECT_CHANNEL};
     ret->channel.length = SNAPSHOT_UNKNOWN;
     ret->channel.capacity = SNAPSHOT_UNKNOWN;
     ret->channel.closed = -1;
     ret->channel.timer = -1;
-    if (bytes == NULL) {
-        return NULL;
+    if (!item->state.known) {
+        return NULL; /* unreadable, or not a channel any more */
     }
-    uint64_t length = bytes_u64(bytes + layout->hchan.qcount);
-    uint64_t capacity = bytes_u64(bytes + layout->hchan.dataqsiz);
-    uint32_t closed = bytes_u32(bytes + layout->hchan.closed);
-    if (length > capacity || capacity > INT64_MAX || closed > 1) {
-        return NULL; /* not a channel any more */
-    }
-    ret->channel.length = (int64_t)length;
-    ret->channel.capacity = (int64_t)capacity;
-    ret->channel.closed = (int8_t)closed;
-    TRY(channel_type(batch, bytes_u64(bytes + layout->hchan.elemtype), &ret->channel.element_type));
-    ret->channel.timer = channel_is_timer(batch, bytes, ret);
+    ret->channel.length = (int64_t)item->state.length;
+    ret->channel.capacity = (int64_t)item->state.capacity;
+    ret->channel.closed = (int8_t)item->state.closed;
+    TRY(channel_type(reader, state, item->state.element_type, &ret->channel.element_type));
+    ret->channel.timer = channel_is_timer(reader, &item->state, ret);
     return NULL;
 }
 
-/* True when SUDOG is in the queue that starts at FIRST. */
-static bool channel_queue_has(struct wait_resolver *resolver, uint64_t first, uint64_t sudog)
+/* Adds the objects; neighbours in the order of addresses are often the same. */
+static struct error *channel_publish_objects(struct channel_reader *reader,
+                                             struct goruntime_look_state *state)
 {
-    for (size_t i = 0; i < CHANNEL_QUEUE_STEPS && first != 0; i++) {
-        if (first == sudog) {
-            return true;
+    const struct channel_case *last = NULL;
+    for (size_t i = 0; i < reader->items.count; i++) {
+        struct channel_case *item = &reader->cases.items[reader->items.items[i].tag];
+        if (last != NULL && last->channel == item->channel) {
+            item->object = last->object;
+            continue;
         }
-        if (!peek_u64(&resolver->peek, first + (uint64_t)resolver->layout->sudog.next, &first)) {
-            return false;
-        }
-    }
-    return false;
-}
-
-/* The direction of a case of a select on the channel of BYTES. */
-static uint8_t channel_case_direction(struct channel_batch *batch, const struct channel_case *item,
-                                      const uint8_t *bytes)
-{
-    const struct layout *layout = batch->resolver->layout;
-    uint64_t receivers = bytes_u64(bytes + layout->hchan.recvq_first);
-    uint64_t senders = bytes_u64(bytes + layout->hchan.sendq_first);
-    if (receivers != 0 && senders != 0) {
-        return channel_queue_has(batch->resolver, receivers, item->sudog) ? DIRECTION_RECEIVE
-               : channel_queue_has(batch->resolver, senders, item->sudog) ? DIRECTION_SEND
-                                                                          : DIRECTION_UNKNOWN;
-    }
-    return receivers != 0 ? DIRECTION_RECEIVE : senders != 0 ? DIRECTION_SEND : DIRECTION_UNKNOWN;
-}
-
-/* gather_visitor of hchans; tags are slots. */
-static struct error *channel_visit(void *context, const struct gather_item *item,
-                                   const uint8_t *bytes)
-{
-    struct channel_batch *batch = context;
-    struct channel_case *slot = &batch->cases.items[item->tag];
-    struct snapshot_object object;
-    TRY(channel_decode(batch, item->address, bytes, &object));
-    TRY(snapshot_builder_object(batch->resolver->state->builder, &object, &slot->object));
-    if (slot->direction == DIRECTION_UNKNOWN && bytes != NULL) {
-        slot->direction = channel_case_direction(batch, slot, bytes);
+        struct snapshot_object object;
+        TRY(channel_object(reader, state, item, &object));
+        TRY(snapshot_builder_object(state->builder, &object, &item->object));
+        last = item;
     }
     return NULL;
-}
-
-/* Reads the channels of all good cases. */
-static struct error *channel_read_channels(struct channel_batch *batch)
-{
-    struct wait_resolver *resolver = batch->resolver;
-    batch->items.count = 0;
-    TRY(vector_reserve(&batch->items, batch->cases.count));
-    for (size_t i = 0; i < batch->cases.count; i++) {
-        if (batch->cases.items[i].good) {
-            batch->items.items[batch->items.count++] =
-                (struct gather_item){.address = batch->cases.items[i].channel, .tag = i};
-        }
-    }
-    return gather_visit(resolver->state->runtime->target, batch->items.items, batch->items.count,
-                        (size_t)resolver->layout->hchan.size, channel_visit, batch);
 }
 
 /* Hands over the waits of each goroutine, its cases in order. */
-static struct error *channel_set_waits(struct channel_batch *batch)
+static struct error *channel_publish_waits(struct channel_reader *reader,
+                                           struct goruntime_look_state *state)
 {
-    struct wait_resolver *resolver = batch->resolver;
-    size_t count = batch->cases.count;
-    batch->items.count = 0;
-    TRY(vector_reserve(&batch->items, 2 * count));
-    struct gather_item *items = batch->items.items;
+    size_t count = reader->cases.count;
+    reader->by_index.count = 0;
+    TRY(vector_reserve(&reader->by_index, 2 * count));
+    struct gather_item *items = reader->by_index.items;
     for (size_t i = 0; i < count; i++) {
-        items[i] = (struct gather_item){.address = batch->cases.items[i].index, .tag = i};
+        items[i] = (struct gather_item){.address = reader->cases.items[i].index, .tag = i};
     }
     gather_sort(items, items + count, count);
     for (size_t i = 0; i < count;) {
         uint64_t index = items[i].address;
-        batch->waits.count = 0;
+        reader->waits.count = 0;
         for (; i < count && items[i].address == index; i++) {
-            const struct channel_case *item = &batch->cases.items[items[i].tag];
+            const struct channel_case *item = &reader->cases.items[items[i].tag];
             if (item->good) {
                 struct snapshot_wait wait = {.object = item->object, .direction = item->direction};
-                TRY(vector_append(&batch->waits, wait));
+                TRY(vector_append(&reader->waits, wait));
             }
         }
-        if (batch->waits.count > 0) {
-            TRY(snapshot_builder_waits(resolver->state->builder, resolver->parked[index].index,
-                                       batch->waits.items, batch->waits.count));
+        if (reader->waits.count > 0) {
+            TRY(snapshot_builder_waits(state->builder, reader->parked[index].index,
+                                       reader->waits.items, reader->waits.count));
         }
     }
     return NULL;
 }
 
+struct error *channel_publish(struct channel_reader *reader, struct goruntime_look_state *state)
+{
+    TRY(channel_publish_objects(reader, state));
+    return channel_publish_waits(reader, state);
+}
+
+/* Frees a reader with the block that holds it. */
+CLEANUP_DEFINE(channel_reader, struct channel_reader, channel_reader_destroy)
+
 /* Works batch by batch, so that memory stays small. */
 struct error *channel_resolve(struct wait_resolver *resolver, const uint32_t *indices, size_t count)
 {
-    CLEANUP(channel_batch_deinit) struct channel_batch batch = {.resolver = resolver};
-    if (resolver->layout->sudog.size > CHANNEL_STRUCT_MAX) {
-        return error_create(ERROR_INTERNAL, "the layout row has an impossible sudog");
-    }
-    for (size_t i = 0; i < count;) {
-        batch.cases.count = 0;
-        for (size_t end = i + CHANNEL_BATCH; i < count && i < end; i++) {
-            const struct goruntime_parked *parked = &resolver->parked[indices[i]];
-            if (wait_is_pointer(parked->waiting, 8)) {
-                uint8_t direction = channel_direction((enum wait_reason)parked->wait_reason);
-                TRY(channel_add_case(&batch, indices[i], parked->waiting, 0, direction));
-            }
-        }
-        TRY(channel_read_cases(&batch));
-        TRY(channel_read_channels(&batch));
-        TRY(channel_set_waits(&batch));
-        TRY(peek_error(&resolver->peek));
+    CLEANUP(cleanup_channel_reader) struct channel_reader *reader = NULL;
+    TRY(channel_reader_create(resolver->state->runtime->target, resolver->layout, &reader));
+    for (size_t i = 0; i < count; i += CHANNEL_BATCH) {
+        size_t some = count - i < CHANNEL_BATCH ? count - i : CHANNEL_BATCH;
+        TRY(channel_read(reader, resolver->parked, indices + i, some));
+        TRY(channel_publish(reader, resolver->state));
     }
     return NULL;
 }

@@ -50,14 +50,13 @@ static const struct snapshot_goroutine *coroutine_goroutine(const struct corouti
     return &snapshot_goroutines(rest->snapshot, &count)[index];
 }
 
-/* True when GOROUTINE was made for a coroutine. */
-static bool coroutine_is_made(const struct snapshot *snapshot,
-                              const struct snapshot_goroutine *goroutine)
+/* By the name of its first function. */
+bool coroutine_is_start(const struct snapshot *snapshot, uint32_t start)
 {
-    if (goroutine->start == 0) {
+    if (start == 0) {
         return false;
     }
-    const struct snapshot_frame *frame = snapshot_frame(snapshot, goroutine->start);
+    const struct snapshot_frame *frame = snapshot_frame(snapshot, start);
     return strcmp(snapshot_string(snapshot, frame->function), "runtime.corostart") == 0;
 }
 
@@ -68,7 +67,7 @@ struct error *coroutine_keep(struct wait_resolver *resolver, uint32_t index, boo
     if (resolver->layout->coro.gp == LAYOUT_ABSENT) {
         return NULL;
     }
-    bool made = coroutine_is_made(resolver->snapshot, wait_goroutine(resolver, index));
+    bool made = coroutine_is_start(resolver->snapshot, wait_goroutine(resolver, index)->start);
     if (!waits && !made) {
         return NULL;
     }

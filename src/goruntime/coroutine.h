@@ -4,6 +4,10 @@
 
 #include "goruntime/wait.h"
 
+/* True when START (a frame of SNAPSHOT, or 0) is the first function of goroutines that are made for
+ * coroutines. */
+bool coroutine_is_start(const struct snapshot *snapshot, uint32_t start);
+
 /* Keeps parked goroutine INDEX for coroutine_resolve_rest if it waits for a coroutine (WAITS) or
  * was made for one. */
 NODISCARD struct error *coroutine_keep(struct wait_resolver *resolver, uint32_t index, bool waits);

@@ -64,6 +64,7 @@ static struct error *look_worker_init(struct look_worker *worker, struct look *l
         worker->moved == NULL) {
         return error_no_memory();
     }
+    TRY(channel_reader_create(look->runtime->target, look->runtime->layout, &worker->channels));
     return stack_reader_init(&worker->reader, look->runtime->target, worker->bulk, &look->rules,
                              look->wanted->arguments);
 }
@@ -72,6 +73,8 @@ static struct error *look_worker_init(struct look_worker *worker, struct look *l
 static void look_worker_deinit(struct look_worker *worker)
 {
     stack_reader_deinit(&worker->reader);
+    channel_reader_destroy(worker->channels);
+    vector_deinit(&worker->parked);
     bulk_destroy(worker->bulk);
     free(worker->records);
     free(worker->items);
@@ -97,6 +100,34 @@ static struct error *look_defer(struct look_worker *worker, size_t count)
     return NULL;
 }
 
+/* Moves the COUNT records of a batch into the builder. */
+static struct error *look_worker_publish(struct look_worker *worker, size_t count)
+{
+    struct look *look = worker->look;
+    (void)pthread_mutex_lock(&look->lock);
+    struct error *error = look_defer(worker, count);
+    if (error == NULL) {
+        error = look_publish(worker, count);
+    }
+    (void)pthread_mutex_unlock(&look->lock);
+    return error;
+}
+
+/* Finds out what those of the batch wait for that wait on channels; only adding it to the builder
+ * keeps the others waiting. */
+static struct error *look_worker_wait(struct look_worker *worker)
+{
+    struct look *look = worker->look;
+    if (worker->parked.count == 0) {
+        return NULL;
+    }
+    TRY(channel_read(worker->channels, worker->parked.items, NULL, worker->parked.count));
+    (void)pthread_mutex_lock(&look->lock);
+    struct error *error = channel_publish(worker->channels, &look->state);
+    (void)pthread_mutex_unlock(&look->lock);
+    return error;
+}
+
 /* Works batches off until none is left or somebody failed. */
 static struct error *look_worker_run(struct look *look)
 {
@@ -110,13 +141,8 @@ static struct error *look_worker_run(struct look *look)
         size_t left = look->count - first;
         size_t count = left < look->batch ? left : look->batch;
         TRY(look_batch_read(&worker, first, count));
-        (void)pthread_mutex_lock(&look->lock);
-        struct error *error = look_defer(&worker, count);
-        if (error == NULL) {
-            error = look_publish(&worker, count);
-        }
-        (void)pthread_mutex_unlock(&look->lock);
-        TRY(error);
+        TRY(look_worker_publish(&worker, count));
+        TRY(look_worker_wait(&worker));
     }
     return NULL;
 }

@@ -2,6 +2,7 @@
 #ifndef UNPARK_GORUNTIME_LOOK_INTERNAL_H
 #define UNPARK_GORUNTIME_LOOK_INTERNAL_H
 
+#include "goruntime/channel.h"
 #include "goruntime/internal.h"
 #include "goruntime/running.h"
 #include "goruntime/stack_reader.h"
@@ -27,8 +28,10 @@ struct look {
     struct symbols symbols;
     struct goruntime_look_state state;
     struct hash_map bubbles;                /* address of a bubble: its id */
-    VECTOR(struct goruntime_parked) parked; /* waits not resolved yet */
+    VECTOR(struct goruntime_parked) parked; /* waits that no worker resolves by itself */
     size_t parked_max;                      /* how many are resolved at once */
+    uint32_t start;                         /* the start function last asked about: */
+    bool start_is_coroutine;                /* what was found */
     bool defers;                            /* what runs is left for a stop */
     VECTOR(uint64_t) deferred;              /* addresses of those g's */
     size_t done;                            /* g's looked at */
@@ -45,13 +48,16 @@ struct look_worker {
     struct gather_item *items, *scratch;
     uint32_t *moved; /* numbers of records to read again */
     size_t moved_count;
+    struct channel_reader *channels;
+    VECTOR(struct goruntime_parked) parked; /* in this batch, on channels */
 };
 
 /* Reads COUNT g's from FIRST of the list on, and their stacks, into WORKER's records; those that
  * moved meanwhile again. */
 NODISCARD struct error *look_batch_read(struct look_worker *worker, size_t first, size_t count);
 
-/* Moves the first COUNT records of WORKER into the builder. The caller holds the lock. */
+/* Moves the first COUNT records of WORKER into the builder; those that wait on channels go to
+ * WORKER's own list as well. The caller holds the lock. */
 NODISCARD struct error *look_publish(struct look_worker *worker, size_t count);
 
 /* Resolves what the goroutines published so far wait for. The caller holds the lock. */

@@ -1,4 +1,5 @@
 /* Records into the builder, one worker at a time. */
+#include "goruntime/coroutine.h"
 #include "goruntime/look_internal.h"
 
 /* How long a goroutine with WAITSINCE has waited, when both clocks are known. */
@@ -98,10 +99,27 @@ static struct error *look_publish_labels(struct look *look, const struct gorouti
     return NULL;
 }
 
+/* True when the worker that read the goroutine finds out by itself what it waits for: its channels,
+ * unless it may be the other side of a coroutine, or we are in a stop, where that can wait. */
+static bool look_publish_is_own(struct look *look, const struct goruntime_parked *parked,
+                                uint32_t start)
+{
+    if (look->parked_max == SIZE_MAX || !wait_is_on_channel(parked)) {
+        return false;
+    }
+    if (start != look->start) {
+        look->start = start;
+        look->start_is_coroutine = coroutine_is_start(snapshot_builder_peek(look->builder), start);
+    }
+    return !look->start_is_coroutine;
+}
+
 /* Keeps what resolving its wait needs. */
-static struct error *look_publish_park(struct look *look, const struct goroutine_record *record,
+static struct error *look_publish_park(struct look_worker *worker,
+                                       const struct goroutine_record *record, uint32_t start,
                                        size_t index)
 {
+    struct look *look = worker->look;
     if (!look->wanted->objects) {
         return NULL; /* running ones are kept too: they may be the other side of a coroutine */
     }
@@ -117,7 +135,8 @@ static struct error *look_publish_park(struct look *look, const struct goroutine
                                       .sp = record->sp,
                                       .status = record->status,
                                       .wait_reason = record->wait_reason};
-    return vector_append(&look->parked, parked);
+    return look_publish_is_own(look, &parked, start) ? vector_append(&worker->parked, parked)
+                                                     : vector_append(&look->parked, parked);
 }
 
 /* Counts what degrades the look. */
@@ -164,7 +183,7 @@ static struct error *look_publish_goroutine(struct look_worker *worker,
                                        record->word_count));
     }
     look_publish_count(look, record);
-    return look_publish_park(look, record, index);
+    return look_publish_park(worker, record, goroutine->start, index);
 }
 
 /* Resolves waits. */
@@ -187,6 +206,7 @@ struct error *look_publish(struct look_worker *worker, size_t count)
     }
     struct snapshot_goroutine *goroutines = NULL;
     size_t index = 0;
+    worker->parked.count = 0;
     TRY(snapshot_builder_goroutines(look->builder, alive, &goroutines, &index));
     for (size_t i = 0; i < count; i++) {
         if (goroutine_is_alive(&worker->records[i])) {

@@ -92,6 +92,12 @@ static enum wait_class wait_classify(const struct goruntime_parked *parked)
     return wait_classify_reason((enum wait_reason)parked->wait_reason);
 }
 
+/* By its class. */
+bool wait_is_on_channel(const struct goruntime_parked *parked)
+{
+    return wait_classify(parked) == WAIT_CLASS_CHANNEL;
+}
+
 /* The entry in the builder. */
 const struct snapshot_goroutine *wait_goroutine(const struct wait_resolver *resolver,
                                                 uint32_t index)

@@ -44,6 +44,9 @@ struct wait_resolver {
     struct wait_memory *memory;
 };
 
+/* True when a goroutine waits on one channel or several. */
+bool wait_is_on_channel(const struct goruntime_parked *parked);
+
 /* The entry of parked goroutine INDEX in the builder. */
 const struct snapshot_goroutine *wait_goroutine(const struct wait_resolver *resolver,
                                                 uint32_t index);
