@@ -275,6 +275,14 @@ static struct error *command_dump_select(const struct command_dump_wish *wish,
                                          size_t *count_ret)
 {
     TRY(filter_apply(wish->filter, snapshot, ret, count_ret));
+    size_t all;
+    const struct snapshot_goroutine *goroutines = snapshot_goroutines(snapshot, &all);
+    if (wish->id >= 0 && all > 0 && (goroutines->flags & GOROUTINE_ID_UNKNOWN) != 0) {
+        return error_create(ERROR_UNSUPPORTED,
+                            "%s counts goroutines without telling their ids: --goroutine cannot "
+                            "choose one",
+                            snapshot_string(snapshot, snapshot_program(snapshot)->source));
+    }
     if (wish->id >= 0 && *count_ret == 0) {
         return error_create(ERROR_NOT_FOUND, "%s: no goroutine %lld that the filters let pass",
                             snapshot_string(snapshot, snapshot_program(snapshot)->source),

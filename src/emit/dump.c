@@ -9,16 +9,18 @@ void dump_count(const struct dump_view *view, struct dump_counts *ret)
     const struct snapshot_goroutine *goroutines = snapshot_goroutines(view->snapshot, &all);
     for (size_t i = 0; i < all; i++) {
         bool system = (goroutines[i].flags & GOROUTINE_SYSTEM) != 0;
-        counts.system += system;
+        counts.system += system ? goroutines[i].count : 0;
+        counts.user += system ? 0 : goroutines[i].count;
     }
-    counts.user = all - counts.system;
-    counts.selected = dump_view_count(view);
-    size_t system_shown = 0;
-    for (size_t i = 0; i < counts.selected; i++) {
+    uint64_t system_shown = 0;
+    size_t viewed = dump_view_count(view);
+    for (size_t i = 0; i < viewed; i++) {
         const struct snapshot_goroutine *goroutine = &goroutines[dump_view_index(view, i)];
-        system_shown += (goroutine->flags & GOROUTINE_SYSTEM) != 0;
+        counts.selected += goroutine->count;
+        system_shown += (goroutine->flags & GOROUTINE_SYSTEM) != 0 ? goroutine->count : 0;
         unsigned status = goroutine->status;
-        counts.by_status[status < GOROUTINE_STATUS_COUNT ? status : GOROUTINE_STATUS_UNKNOWN]++;
+        counts.by_status[status < GOROUTINE_STATUS_COUNT ? status : GOROUTINE_STATUS_UNKNOWN] +=
+            goroutine->count;
     }
     counts.system_hidden = counts.system - system_shown;
     counts.user_hidden = counts.user - (counts.selected - system_shown);

@@ -30,11 +30,11 @@ struct dump_view {
 
 /* What a view shows and what it leaves out. */
 struct dump_counts {
-    size_t user, system;                      /* of the whole snapshot */
-    size_t selected;                          /* in the view */
-    size_t system_hidden;                     /* system goroutines not in the view */
-    size_t user_hidden;                       /* user goroutines not in the view */
-    size_t by_status[GOROUTINE_STATUS_COUNT]; /* of the view */
+    uint64_t user, system;                      /* goroutines of the whole snapshot */
+    uint64_t selected;                          /* in the view */
+    uint64_t system_hidden;                     /* system goroutines not in the view */
+    uint64_t user_hidden;                       /* user goroutines not in the view */
+    uint64_t by_status[GOROUTINE_STATUS_COUNT]; /* of the view */
 };
 
 /* Counts. */
@@ -49,7 +49,7 @@ NODISCARD struct error *dump_text_write_goroutine(const struct dump_view *view, 
 
 /* The text that runtime.Stack(buf, true) of the target's release prints for these goroutines; in
  * the selection's order (groups are ignored). A program of unknown release is printed as the
- * newest. */
+ * newest. ERROR_UNSUPPORTED when the source only counted some of them: Go's text needs ids. */
 NODISCARD struct error *dump_go_write(const struct dump_view *view, struct emit_sink *sink);
 
 /* One object of schema "unpark.dump/1" (docs/json.md). */

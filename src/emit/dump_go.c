@@ -477,9 +477,30 @@ static void dump_go_deinit(struct dump_go *run)
     string_builder_deinit(&run->scratch);
 }
 
+/* Refuses a view in which the source only counted goroutines. */
+static struct error *dump_go_check(const struct dump_view *view)
+{
+    size_t all;
+    const struct snapshot_goroutine *goroutines = snapshot_goroutines(view->snapshot, &all);
+    size_t count = dump_view_count(view);
+    for (size_t i = 0; i < count; i++) {
+        if ((goroutines[dump_view_index(view, i)].flags & GOROUTINE_ID_UNKNOWN) != 0) {
+            struct error *error = error_create(
+                ERROR_UNSUPPORTED,
+                "%s counts goroutines without telling their ids and states, "
+                "which Go's text consists of",
+                snapshot_string(view->snapshot, snapshot_program(view->snapshot)->source));
+            return error_advise(error, "use another format, or read the process, a core file or "
+                                       "its text dump (debug=2)");
+        }
+    }
+    return NULL;
+}
+
 /* Writes all goroutines of a view. */
 struct error *dump_go_write(const struct dump_view *view, struct emit_sink *sink)
 {
+    TRY(dump_go_check(view));
     CLEANUP(dump_go_deinit) struct dump_go run;
     TRY(dump_go_init(&run, view, sink));
     size_t count = dump_limit(view, dump_view_count(view));

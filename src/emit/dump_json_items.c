@@ -103,6 +103,22 @@ static void dump_json_write_group_waits(struct dump_json *json, const struct gro
     json_writer_u64(writer, "waits_unknown", summary.without);
 }
 
+/* Writes "goroutine_ids", null where the source does not tell them. */
+static void dump_json_write_ids(struct dump_json *json, const struct group *group)
+{
+    size_t all;
+    const struct snapshot_goroutine *goroutines = snapshot_goroutines(json->view->snapshot, &all);
+    if ((goroutines[group->members[0]].flags & GOROUTINE_ID_UNKNOWN) != 0) {
+        json_writer_null(&json->writer, "goroutine_ids");
+        return;
+    }
+    json_writer_begin_array(&json->writer, "goroutine_ids");
+    for (size_t i = 0; i < group->count; i++) {
+        json_writer_u64(&json->writer, NULL, goroutines[group->members[i]].id);
+    }
+    json_writer_end_array(&json->writer);
+}
+
 /* Writes a group. */
 static void dump_json_write_group(struct dump_json *json, const struct group *group)
 {
@@ -110,7 +126,7 @@ static void dump_json_write_group(struct dump_json *json, const struct group *gr
     size_t all;
     const struct snapshot_goroutine *goroutines = snapshot_goroutines(json->view->snapshot, &all);
     json_writer_begin_object(writer, NULL);
-    json_writer_u64(writer, "count", group->count);
+    json_writer_u64(writer, "count", group->goroutines);
     dump_json_write_state(writer, group->status, group->wait_reason);
     json_writer_begin_object(writer, "age");
     json_writer_known(writer, "min_ns", group->age_min_ns);
@@ -130,11 +146,7 @@ static void dump_json_write_group(struct dump_json *json, const struct group *gr
     dump_json_write_frame(json, "start", goroutines[group->members[0]].start);
     dump_json_write_group_waits(json, group);
     dump_json_write_stack(json, group->stack);
-    json_writer_begin_array(writer, "goroutine_ids");
-    for (size_t i = 0; i < group->count; i++) {
-        json_writer_u64(writer, NULL, goroutines[group->members[i]].id);
-    }
-    json_writer_end_array(writer);
+    dump_json_write_ids(json, group);
     json_writer_end_object(writer);
 }
 
@@ -163,7 +175,9 @@ static void dump_json_write_goroutine(struct dump_json *json, size_t index)
     const struct snapshot_goroutine *goroutine =
         &snapshot_goroutines(json->view->snapshot, &all)[index];
     json_writer_begin_object(writer, NULL);
-    json_writer_u64(writer, "id", goroutine->id);
+    bool known = (goroutine->flags & GOROUTINE_ID_UNKNOWN) == 0;
+    dump_json_write_id(writer, "id", known ? goroutine->id : 0);
+    json_writer_u64(writer, "count", goroutine->count);
     dump_json_write_state(writer, goroutine->status, goroutine->wait_reason);
     json_writer_known(writer, "age_ns", goroutine->age_ns);
     json_writer_address(writer, "address", goroutine->address);

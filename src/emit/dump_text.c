@@ -71,24 +71,27 @@ static struct dump_text_record dump_text_single(const struct snapshot *snapshot,
         .first = goroutine,
         .members = index,
         .count = 1,
+        .goroutines = goroutine->count,
         .flags = goroutine->flags,
         .age_min_ns = goroutine->age_ns,
         .age_max_ns = goroutine->age_ns,
+        .age_unknown = goroutine->age_ns == SNAPSHOT_UNKNOWN ? goroutine->count : 0,
     };
 }
 
 /* Writes the groups; returns how many goroutines they hold. */
-static size_t dump_text_write_groups(struct dump_text *text, size_t limit)
+static uint64_t dump_text_write_groups(struct dump_text *text, size_t limit)
 {
     size_t all;
     const struct snapshot_goroutine *goroutines = snapshot_goroutines(text->view->snapshot, &all);
-    size_t shown = 0;
+    uint64_t shown = 0;
     for (size_t i = 0; i < limit && !emit_sink_failed(text->sink); i++) {
         const struct group *group = &text->view->groups->items[i];
         struct dump_text_record record = {
             .first = &goroutines[group->members[0]],
             .members = group->members,
             .count = group->count,
+            .goroutines = group->goroutines,
             .flags = group->flags,
             .age_min_ns = group->age_min_ns,
             .age_max_ns = group->age_max_ns,
@@ -98,21 +101,23 @@ static size_t dump_text_write_groups(struct dump_text *text, size_t limit)
         };
         dump_text_write_head(text, &record);
         dump_text_write_stack(text, &record);
-        shown += group->count;
+        shown += group->goroutines;
     }
     return shown;
 }
 
-/* Writes goroutines singly. */
-static size_t dump_text_write_each(struct dump_text *text, size_t limit)
+/* Writes goroutines singly; returns how many. */
+static uint64_t dump_text_write_each(struct dump_text *text, size_t limit)
 {
+    uint64_t shown = 0;
     for (size_t i = 0; i < limit && !emit_sink_failed(text->sink); i++) {
         uint32_t index = (uint32_t)dump_view_index(text->view, i);
         struct dump_text_record record = dump_text_single(text->view->snapshot, &index);
         dump_text_write_head(text, &record);
         dump_text_write_stack(text, &record);
+        shown += record.goroutines;
     }
-    return limit;
+    return shown;
 }
 
 /* Writes the whole output. */
@@ -123,7 +128,7 @@ struct error *dump_text_write(const struct dump_view *view, struct emit_sink *si
     dump_text_write_program(&text);
     bool grouped = view->groups != NULL;
     size_t limit = dump_limit(view, grouped ? view->groups->count : dump_view_count(view));
-    size_t shown =
+    uint64_t shown =
         grouped ? dump_text_write_groups(&text, limit) : dump_text_write_each(&text, limit);
     dump_text_write_summary(&text, shown);
     return emit_sink_flush(sink);

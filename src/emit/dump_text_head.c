@@ -20,6 +20,8 @@ static void dump_text_add_state(struct string_builder *builder,
     const char *reason = wait_reason_text((enum wait_reason)goroutine->wait_reason);
     if (waits && *reason != '\0') {
         string_builder_add(builder, reason);
+    } else if (goroutine->status == GOROUTINE_STATUS_UNKNOWN) {
+        string_builder_add(builder, "state unknown");
     } else {
         string_builder_add(builder,
                            goroutine_status_text((enum goroutine_status)goroutine->status));
@@ -81,12 +83,12 @@ static void dump_text_add_flags(struct string_builder *builder,
         }
     }
     const struct snapshot_goroutine *first = record->first;
-    if (first->bubble != 0 && record->count == 1 && first->bubble != UINT32_MAX) {
+    if (first->bubble != 0 && record->goroutines == 1 && first->bubble != UINT32_MAX) {
         string_builder_format(builder, ", synctest bubble %u", first->bubble);
     } else if (first->bubble != 0) {
         string_builder_add(builder, ", in a synctest bubble");
     }
-    if (first->thread != 0 && record->count == 1) {
+    if (first->thread != 0 && record->goroutines == 1) {
         string_builder_format(builder, ", thread %d", first->thread);
     }
 }
@@ -94,13 +96,14 @@ static void dump_text_add_flags(struct string_builder *builder,
 /* Writes "412 goroutines: chan receive for 12m". */
 static void dump_text_write_title(struct dump_text *text, const struct dump_text_record *record)
 {
-    if (record->count == 1) {
+    if (record->goroutines == 1 && (record->first->flags & GOROUTINE_ID_UNKNOWN) == 0) {
         string_builder_add(&text->scratch, "goroutine ");
         string_builder_add_u64(&text->scratch, record->first->id);
         string_builder_add(&text->scratch, ": ");
     } else {
-        string_builder_add_u64(&text->scratch, record->count);
-        string_builder_add(&text->scratch, " goroutines: ");
+        string_builder_add_u64(&text->scratch, record->goroutines);
+        string_builder_add(&text->scratch,
+                           record->goroutines == 1 ? " goroutine: " : " goroutines: ");
     }
     dump_text_add_state(&text->scratch, record->first);
     dump_text_add_age(&text->scratch, record);
@@ -116,7 +119,7 @@ static void dump_text_write_ids(struct dump_text *text, const struct dump_text_r
 {
     size_t all;
     const struct snapshot_goroutine *goroutines = snapshot_goroutines(text->view->snapshot, &all);
-    if (record->count == 1) {
+    if (record->count == 1 || (record->first->flags & GOROUTINE_ID_UNKNOWN) != 0) {
         return;
     }
     emit_sink_add(text->sink, "  ids ");
@@ -206,8 +209,10 @@ static void dump_text_add_states(struct string_builder *line, const struct dump_
         GOROUTINE_STATUS_UNKNOWN};
     for (size_t i = 0; i < sizeof order / sizeof *order; i++) {
         if (counts->by_status[order[i]] > 0) {
-            string_builder_format(line, "%s%zu %s", separator, counts->by_status[order[i]],
-                                  goroutine_status_text(order[i]));
+            bool unknown = order[i] == GOROUTINE_STATUS_UNKNOWN;
+            string_builder_format(line, "%s%llu %s", separator,
+                                  (unsigned long long)counts->by_status[order[i]],
+                                  unknown ? "in unknown state" : goroutine_status_text(order[i]));
             separator = ", ";
         }
     }
@@ -230,7 +235,7 @@ static const char *dump_text_add_hidden(struct string_builder *line, const char 
 
 /* Appends what the view leaves out. */
 static void dump_text_add_all_hidden(struct string_builder *line, const struct dump_counts *counts,
-                                     size_t beyond, uint64_t frames)
+                                     uint64_t beyond, uint64_t frames)
 {
     const char *next = "; hidden: ";
     next = dump_text_add_hidden(line, next, counts->system_hidden, "system goroutine",
@@ -256,7 +261,7 @@ static void dump_text_add_times(struct string_builder *line, const struct snapsh
 }
 
 /* Writes notes and summary. */
-void dump_text_write_summary(struct dump_text *text, size_t shown)
+void dump_text_write_summary(struct dump_text *text, uint64_t shown)
 {
     struct dump_counts counts;
     dump_count(text->view, &counts);
@@ -269,10 +274,11 @@ void dump_text_write_summary(struct dump_text *text, size_t shown)
         string_builder_add_char(line, '\n');
     }
     if (counts.selected != counts.user + counts.system - counts.system_hidden) {
-        string_builder_format(line, "%zu of ", counts.selected);
+        string_builder_format(line, "%llu of ", (unsigned long long)counts.selected);
     }
-    size_t total = counts.user + counts.system - counts.system_hidden;
-    string_builder_format(line, "%zu goroutine%s", total, total == 1 ? "" : "s");
+    uint64_t total = counts.user + counts.system - counts.system_hidden;
+    string_builder_format(line, "%llu goroutine%s", (unsigned long long)total,
+                          total == 1 ? "" : "s");
     if (text->view->groups != NULL) {
         size_t groups = text->view->groups->count;
         string_builder_format(line, " in %zu group%s", groups, groups == 1 ? "" : "s");

@@ -19,8 +19,9 @@ struct dump_text {
 struct dump_text_record {
     const struct snapshot_goroutine *first;
     const uint32_t *members; /* indices */
-    size_t count;
-    uint16_t flags; /* that all members share */
+    size_t count;            /* of members */
+    uint64_t goroutines;     /* that they stand for */
+    uint16_t flags;          /* that all members share */
     int64_t age_min_ns, age_max_ns;
     size_t age_unknown;
     bool labels_differ, parents_differ;
@@ -36,7 +37,7 @@ void dump_text_flush_scratch(struct dump_text *text);
 void dump_text_write_program(struct dump_text *text);
 
 /* Writes notes and the summary line; SHOWN goroutines were within the limit. */
-void dump_text_write_summary(struct dump_text *text, size_t shown);
+void dump_text_write_summary(struct dump_text *text, uint64_t shown);
 
 /* Writes a record's first line, its waits, ids, labels. */
 void dump_text_write_head(struct dump_text *text, const struct dump_text_record *record);

@@ -84,8 +84,9 @@ static void dump_text_write_cases(struct dump_text *text,
     }
 }
 
-/* Writes what a group waits for; returns how many members' waits are not known. */
-static size_t dump_text_write_summed(struct dump_text *text, const struct dump_text_record *record)
+/* Writes what a group waits for; returns how many goroutines' waits are not known. */
+static uint64_t dump_text_write_summed(struct dump_text *text,
+                                       const struct dump_text_record *record)
 {
     struct wait_summary summary;
     wait_summarizer_sum(&text->waits, record->members, record->count, &summary);
@@ -102,7 +103,7 @@ static size_t dump_text_write_summed(struct dump_text *text, const struct dump_t
 /* Writes the wait lines. */
 void dump_text_write_waits(struct dump_text *text, const struct dump_text_record *record)
 {
-    size_t without = record->first->wait_count == 0;
+    uint64_t without = record->first->wait_count == 0 ? record->first->count : 0;
     if (record->count == 1) {
         dump_text_write_cases(text, record->first);
     } else {
@@ -110,9 +111,10 @@ void dump_text_write_waits(struct dump_text *text, const struct dump_text_record
     }
     bool expected = record->first->status == GOROUTINE_STATUS_WAITING &&
                     describe_has_object((enum wait_reason)record->first->wait_reason);
-    if (without == record->count && expected) {
+    if (without == record->goroutines && expected) {
         emit_sink_add(text->sink, "  waits on something unknown\n");
     } else if (without > 0 && expected) {
-        emit_sink_format(text->sink, "  %zu of them on something unknown\n", without);
+        emit_sink_format(text->sink, "  %llu of them on something unknown\n",
+                         (unsigned long long)without);
     }
 }

@@ -51,6 +51,21 @@ static void leaks_json_wakers(struct json_writer *writer,
     json_writer_end_array(writer);
 }
 
+/* Writes "goroutines", the ids, null where the source does not tell them. */
+static void leaks_json_ids(struct json_writer *writer, const struct snapshot_goroutine *goroutines,
+                           const struct finding *finding)
+{
+    if ((goroutines[finding->members[0]].flags & GOROUTINE_ID_UNKNOWN) != 0) {
+        json_writer_null(writer, "goroutines");
+        return;
+    }
+    json_writer_begin_array(writer, "goroutines");
+    for (size_t i = 0; i < finding->count; i++) {
+        json_writer_u64(writer, NULL, goroutines[finding->members[i]].id);
+    }
+    json_writer_end_array(writer);
+}
+
 /* Writes one finding. */
 static void leaks_json_finding(struct dump_json *json, const struct leaks_view *view,
                                const struct finding *finding)
@@ -72,14 +87,10 @@ static void leaks_json_finding(struct dump_json *json, const struct leaks_view *
                      goroutine_status_text((enum goroutine_status)finding->status));
     json_writer_text(writer, "wait_reason",
                      wait_reason_text((enum wait_reason)finding->wait_reason));
-    json_writer_u64(writer, "count", finding->count);
+    json_writer_u64(writer, "count", finding->goroutines);
     json_writer_known(writer, "age_min_ns", finding->age_min_ns);
     json_writer_known(writer, "age_max_ns", finding->age_max_ns);
-    json_writer_begin_array(writer, "goroutines");
-    for (size_t i = 0; i < finding->count; i++) {
-        json_writer_u64(writer, NULL, goroutines[finding->members[i]].id);
-    }
-    json_writer_end_array(writer);
+    leaks_json_ids(writer, goroutines, finding);
     json_writer_u64(writer, "objects", finding->object_count);
     if (finding->object == UINT32_MAX) {
         json_writer_null(writer, "object");

@@ -54,8 +54,11 @@ static void leaks_text_flush(struct leaks_text *text, enum emit_role role)
 /* What a goroutine does, in Go's words. */
 static const char *leaks_text_state(uint8_t status, uint8_t wait_reason)
 {
-    return status == GOROUTINE_STATUS_WAITING || status == GOROUTINE_STATUS_LEAKED
-               ? wait_reason_text((enum wait_reason)wait_reason)
+    bool waits = status == GOROUTINE_STATUS_WAITING || status == GOROUTINE_STATUS_LEAKED;
+    const char *reason = waits ? wait_reason_text((enum wait_reason)wait_reason) : "";
+    return *reason != '\0' ? reason
+           : status == GOROUTINE_STATUS_UNKNOWN
+               ? "a state not told"
                : goroutine_status_text((enum goroutine_status)status);
 }
 
@@ -82,8 +85,9 @@ static void leaks_text_title(struct leaks_text *text, const struct finding *find
         [LEAK_VERDICT_UNKNOWN] = "UNKNOWN",
     };
     struct string_builder *line = &text->line;
-    string_builder_format(line, "%s: %zu %s in %s", words[finding->verdict], finding->count,
-                          finding->count == 1 ? "goroutine" : "goroutines",
+    string_builder_format(line, "%s: %llu %s in %s", words[finding->verdict],
+                          (unsigned long long)finding->goroutines,
+                          finding->goroutines == 1 ? "goroutine" : "goroutines",
                           leaks_text_state(finding->status, finding->wait_reason));
     leaks_text_add_age(line, finding);
     if (finding->class_ != LEAK_CLASS_NONE) {
@@ -178,17 +182,23 @@ static void leaks_text_ids(struct leaks_text *text, const struct finding *findin
 {
     size_t count;
     const struct snapshot_goroutine *goroutines = snapshot_goroutines(text->view->snapshot, &count);
+    bool known = (goroutines[finding->members[0]].flags & GOROUTINE_ID_UNKNOWN) == 0;
+    if (!known && finding->followers == 0) {
+        return;
+    }
     string_builder_add(&text->line, finding->count == 1 ? "  goroutine " : "  goroutines ");
-    for (size_t i = 0; i < finding->count && i < LEAKS_IDS_SHOWN; i++) {
+    string_builder_add(&text->line, known ? "" : "of unknown id");
+    for (size_t i = 0; known && i < finding->count && i < LEAKS_IDS_SHOWN; i++) {
         string_builder_format(&text->line, "%s%llu", i == 0 ? "" : ", ",
                               (unsigned long long)goroutines[finding->members[i]].id);
     }
-    if (finding->count > LEAKS_IDS_SHOWN) {
+    if (known && finding->count > LEAKS_IDS_SHOWN) {
         string_builder_format(&text->line, " and %zu more", finding->count - LEAKS_IDS_SHOWN);
     }
     if (finding->followers > 0) {
-        string_builder_format(&text->line, "; %zu more wait behind %s", finding->followers,
-                              finding->count == 1 ? "it" : "them");
+        string_builder_format(&text->line, "; %llu more wait behind %s",
+                              (unsigned long long)finding->followers,
+                              finding->goroutines == 1 ? "it" : "them");
     }
     leaks_text_flush(text, EMIT_DIM);
 }
@@ -324,7 +334,10 @@ struct error *leaks_text_write_goroutine(const struct leaks_view *view, size_t i
         leaks_text_finding(&text, found);
     } else if (error == NULL) {
         uint32_t member = (uint32_t)index;
-        struct finding alone = {.members = &member, .count = 1, .creator = goroutine->creator};
+        struct finding alone = {.members = &member,
+                                .count = 1,
+                                .goroutines = goroutine->count,
+                                .creator = goroutine->creator};
         struct stack_text_creator creator = leaks_text_creator(&text, &alone);
         string_builder_format(&text.line, "goroutine %llu is not stuck: %s",
                               (unsigned long long)goroutine->id,

@@ -182,7 +182,7 @@ void wait_summarizer_sum(struct wait_summarizer *summarizer, const uint32_t *mem
         wait_summarizer_prefetch(summarizer, goroutines, members + i, count - i);
         const struct snapshot_wait *waits =
             snapshot_waits(summarizer->snapshot, &goroutines[members[i]], &wait_count);
-        ret->without += wait_count == 0;
+        ret->without += wait_count == 0 ? goroutines[members[i]].count : 0;
         ret->alternatives |= wait_count > 1;
         for (size_t k = 0; k < wait_count; k++) {
             wait_summarizer_add(summarizer, &waits[k], &common, ret);

@@ -23,7 +23,7 @@ struct wait_summary {
     struct wait_summary_item items[WAIT_SUMMARY_MAX]; /* by first appearance */
     size_t count;
     uint64_t more;     /* distinct objects of further kinds */
-    size_t without;    /* goroutines whose waits are not known */
+    uint64_t without;  /* goroutines whose waits are not known */
     bool alternatives; /* some goroutine waits for several things (a select) */
 };
 

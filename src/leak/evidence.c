@@ -138,12 +138,13 @@ struct error *evidence_weigh(const struct finding_input *input, const struct gro
                group->wait_reason == WAIT_REASON_CHAN_SEND_NIL;
     if (history != NULL && history->growths >= EVIDENCE_GROWTHS_MIN &&
         history->last_count >= history->first_count + EVIDENCE_GROWTH_MIN) {
-        string_builder_format(&clause, "it grew from %llu to %zu goroutines over %u looks",
-                              (unsigned long long)history->first_count, group->count,
-                              history->looks + 1);
-    } else if (group->count >= EVIDENCE_MANY && group->age_max_ns != SNAPSHOT_UNKNOWN &&
+        string_builder_format(&clause, "it grew from %llu to %llu goroutines over %u looks",
+                              (unsigned long long)history->first_count,
+                              (unsigned long long)group->goroutines, history->looks + 1);
+    } else if (group->goroutines >= EVIDENCE_MANY && group->age_max_ns != SNAPSHOT_UNKNOWN &&
                group->age_max_ns >= EVIDENCE_OLD_NS) {
-        string_builder_format(&clause, "%zu goroutines stand at one place", group->count);
+        string_builder_format(&clause, "%llu goroutines stand at one place",
+                              (unsigned long long)group->goroutines);
     } else if (nil && input->verdicts == NULL) {
         string_builder_add(&clause, "a nil channel never lets anybody go on");
     } else {

@@ -145,6 +145,7 @@ static struct error *finding_from_group(const struct finding_input *input,
         .wait_reason = group->wait_reason,
         .members = members,
         .count = group->count,
+        .goroutines = group->goroutines,
         .age_min_ns = group->age_min_ns,
         .age_max_ns = group->age_max_ns,
     };
@@ -203,8 +204,8 @@ static int finding_compare(const void *left, const void *right)
     if (a->verdict != b->verdict) {
         return rank[a->verdict] - rank[b->verdict];
     }
-    if (a->count != b->count) {
-        return a->count > b->count ? -1 : 1;
+    if (a->goroutines != b->goroutines) {
+        return a->goroutines > b->goroutines ? -1 : 1;
     }
     return a->members[0] < b->members[0] ? -1 : a->members[0] > b->members[0];
 }
@@ -279,7 +280,7 @@ static struct error *finding_collapse(struct finding_list *list)
         ordered[count++] = list->items[i];
         for (size_t j = 0; j < list->count; j++) {
             if (j != i && list->items[j].head == i) {
-                ordered[head].followers += list->items[j].count;
+                ordered[head].followers += list->items[j].goroutines;
                 position[j] = count;
                 ordered[count++] = list->items[j];
             }
@@ -300,19 +301,20 @@ static struct error *finding_collapse(struct finding_list *list)
 static void finding_count(struct finding_list *list, const struct finding_input *input)
 {
     size_t total;
-    (void)snapshot_goroutines(input->snapshot, &total);
+    const struct snapshot_goroutine *goroutines = snapshot_goroutines(input->snapshot, &total);
     for (size_t i = 0; i < total; i++) {
         uint8_t verdict = finding_verdict_of(input, i).verdict;
-        list->system += verdict == LEAK_VERDICT_SYSTEM;
-        list->proved += verdict == LEAK_VERDICT_PROVED;
-        list->unknown += verdict == LEAK_VERDICT_UNKNOWN;
-        list->waiting += verdict == LEAK_VERDICT_WAITING;
+        uint64_t count = goroutines[i].count;
+        list->system += verdict == LEAK_VERDICT_SYSTEM ? count : 0;
+        list->proved += verdict == LEAK_VERDICT_PROVED ? count : 0;
+        list->unknown += verdict == LEAK_VERDICT_UNKNOWN ? count : 0;
+        list->waiting += verdict == LEAK_VERDICT_WAITING ? count : 0;
+        list->goroutines += verdict == LEAK_VERDICT_SYSTEM ? 0 : count;
     }
-    list->goroutines = total - list->system;
     for (size_t i = 0; i < list->count; i++) {
         if (list->items[i].verdict == LEAK_VERDICT_SUSPECTED) {
-            list->suspected += list->items[i].count;
-            list->waiting -= list->items[i].count;
+            list->suspected += list->items[i].goroutines;
+            list->waiting -= list->items[i].goroutines;
         }
     }
 }

@@ -61,16 +61,17 @@ struct finding {
     uint64_t key; /* stable over looks and processes: of functions, creator and wait reason */
     uint32_t stack, creator;
     uint8_t status, wait_reason;
-    const uint32_t *members; /* goroutine indices, ascending */
-    size_t count;
+    const uint32_t *members;        /* goroutine indices, ascending */
+    size_t count;                   /* of members */
+    uint64_t goroutines;            /* that the members stand for */
     int64_t age_min_ns, age_max_ns; /* SNAPSHOT_UNKNOWN */
     uint32_t object;                /* one that a member waits for; UINT32_MAX none */
     size_t object_count;            /* distinct ones */
     char *evidence;                 /* SUSPECTED: "because ..." in one clause; else NULL */
     struct finding_cause causes[FINDING_CAUSES_MAX]; /* best first */
     size_t cause_count;
-    size_t head;      /* the finding that this one waits behind; its own index: none */
-    size_t followers; /* goroutines of findings that wait behind this one */
+    size_t head;        /* the finding that this one waits behind; its own index: none */
+    uint64_t followers; /* goroutines of findings that wait behind this one */
     const struct finding_reference *wakers; /* who may hold or should have woken; at most 8 */
     size_t waker_count;
 };

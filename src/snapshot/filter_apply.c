@@ -201,7 +201,8 @@ static bool filter_passes(const struct filter_verdicts *verdicts,
     case FILTER_MIN_AGE:
         return goroutine->age_ns != SNAPSHOT_UNKNOWN && goroutine->age_ns >= term->min_age_ns;
     case FILTER_ID:
-        return filter_id_passes(term, goroutine->id);
+        return (goroutine->flags & GOROUTINE_ID_UNKNOWN) == 0 &&
+               filter_id_passes(term, goroutine->id);
     case FILTER_USER_ONLY:
         return (goroutine->flags & GOROUTINE_SYSTEM) == 0;
     case FILTER_SYSTEM_ONLY:

@@ -138,7 +138,7 @@ static inline void group_count(struct group *group, const struct snapshot_gorout
     group->parents_differ |= goroutine->parent != group->parent;
     group->flags &= goroutine->flags;
     if (goroutine->age_ns == SNAPSHOT_UNKNOWN) {
-        group->age_unknown++;
+        group->age_unknown += goroutine->count;
     } else if (group->age_max_ns == SNAPSHOT_UNKNOWN) {
         group->age_min_ns = goroutine->age_ns;
         group->age_max_ns = goroutine->age_ns;

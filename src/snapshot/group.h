@@ -21,7 +21,7 @@ struct group {
     uint32_t labels;                /* of the first member */
     uint64_t parent;                /* of the first member */
     bool labels_differ, parents_differ; /* among the members */
-    size_t age_unknown;                 /* members without a known age */
+    size_t age_unknown;                 /* goroutines without a known age */
 };
 
 struct group_list {

@@ -77,10 +77,12 @@ const struct snapshot_goroutine *snapshot_find_goroutine(const struct snapshot *
             high = middle;
         }
     }
-    if (low == snapshot->goroutines.count || snapshot->goroutines.items[low].id != id) {
+    if (low == snapshot->goroutines.count) {
         return NULL;
     }
-    return &snapshot->goroutines.items[low];
+    const struct snapshot_goroutine *goroutine = &snapshot->goroutines.items[low];
+    bool known = (goroutine->flags & GOROUTINE_ID_UNKNOWN) == 0;
+    return known && goroutine->id == id ? goroutine : NULL;
 }
 
 /* One frame. */

@@ -222,7 +222,7 @@ size_t snapshot_string_count(const struct snapshot *snapshot);
 const struct snapshot_goroutine *snapshot_goroutines(const struct snapshot *snapshot,
                                                      size_t *count);
 
-/* The goroutine with ID, or NULL. */
+/* The goroutine with ID, or NULL: also where ids are not known. */
 const struct snapshot_goroutine *snapshot_find_goroutine(const struct snapshot *snapshot,
                                                          uint64_t id);
 
@@ -301,9 +301,8 @@ NODISCARD struct error *snapshot_builder_object(struct snapshot_builder *builder
                                                 uint32_t *ret);
 
 /* COUNT more goroutines, unknown in everything (id 0, age SNAPSHOT_UNKNOWN, count 1), to fill in
- * place; *RET
- * stays valid until the next call, *FIRST_RET (may be NULL) is the index of the first. Different
- * threads may fill different entries. */
+ * place; *RET stays valid until the next call, *FIRST_RET (may be NULL) is the index of the first.
+ * Different threads may fill different entries. */
 NODISCARD struct error *snapshot_builder_goroutines(struct snapshot_builder *builder, size_t count,
                                                     struct snapshot_goroutine **ret,
                                                     size_t *first_ret);

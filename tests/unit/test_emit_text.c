@@ -527,6 +527,50 @@ static void test_exhaustion(void **state)
 }
 
 /* All tests. */
+/* A source that only counts: sums of what entries stand for, beyond 32 bits, and no ids anywhere.
+ */
+static void test_counted(void **state)
+{
+    (void)state;
+    struct snapshot_fixture fixture = snapshot_fixture_begin("go1.24.3");
+    size_t index;
+    for (uint64_t ordinal = 1; ordinal <= 3; ordinal++) {
+        struct snapshot_goroutine *sample = snapshot_fixture_goroutine(
+            &fixture, ordinal, ordinal == 3 ? fixture.server : fixture.worker,
+            WAIT_REASON_CHAN_RECEIVE, &index);
+        sample->status = GOROUTINE_STATUS_UNKNOWN;
+        sample->count = ordinal == 3 ? 1 : UINT32_MAX;
+        sample->creator = 0;
+        sample->start = 0;
+        sample->flags = GOROUTINE_ID_UNKNOWN | GOROUTINE_CREATOR_UNKNOWN;
+    }
+    struct snapshot *snapshot = snapshot_fixture_end(&fixture);
+    assert_null(snapshot_find_goroutine(snapshot, 1));
+    struct group_list groups;
+    assert_success(group_list_init(&groups, snapshot, NULL, 0, GROUP_BY_COUNT));
+    struct dump_view view = {.snapshot = snapshot, .groups = &groups, .limit = 1};
+    char *text = test_text(&view);
+    assert_non_null(strstr(text, "\n8589934590 goroutines: state unknown\n    runtime.gopark"));
+    assert_null(strstr(text, "ids "));
+    assert_non_null(strstr(text, "8589934591 goroutines in 2 groups (8589934591 in unknown state); "
+                                 "hidden: 1 goroutine beyond the limit"));
+    free(text);
+    view.limit = 0;
+    view.groups = NULL;
+    text = test_text(&view);
+    assert_non_null(strstr(text, "\n4294967295 goroutines: state unknown\n"));
+    assert_non_null(strstr(text, "\n1 goroutine: state unknown\n"));
+    free(text);
+    struct string_builder go = {0};
+    struct emit_sink sink;
+    assert_success(emit_sink_init(&sink, emit_sink_write_builder, &go));
+    assert_error(dump_go_write(&view, &sink), ERROR_UNSUPPORTED);
+    emit_sink_deinit(&sink);
+    string_builder_deinit(&go);
+    group_list_deinit(&groups);
+    snapshot_destroy(snapshot);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -537,7 +581,7 @@ int main(void)
         cmocka_unit_test(test_hostile_names), cmocka_unit_test(test_processes),
         cmocka_unit_test(test_width),         cmocka_unit_test(test_sink_failure),
         cmocka_unit_test(test_sink_order),    cmocka_unit_test(test_sink_pipe),
-        cmocka_unit_test(test_exhaustion),
+        cmocka_unit_test(test_exhaustion),    cmocka_unit_test(test_counted),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
