@@ -7,28 +7,46 @@
 /* Members that are compared with each other; more would say the same. */
 enum { FACTS_MEMBERS_MAX = 4096, FACTS_REFERENCES_MAX = 1 << 16 };
 
+/* Goroutines among which possible holders are looked for. */
+enum { FACTS_INSIDE_MAX = 1 << 16 };
+
 /* The function of frame ID. */
 static const char *facts_function(const struct finding_input *input, uint32_t id)
 {
     return snapshot_string(input->snapshot, snapshot_frame(input->snapshot, id)->function);
 }
 
-bool cause_facts_has_function(const struct finding_input *input, const struct finding *finding,
-                              const char *text)
+/* True when frame ID is of a function with TEXT in its name, and LIBRARY permits it. */
+static bool facts_frame_has(const struct finding_input *input, uint32_t id, const char *text,
+                            bool library)
+{
+    uint32_t flags = snapshot_frame(input->snapshot, id)->flags;
+    return (library || (flags & (FRAME_RUNTIME | FRAME_STANDARD_LIBRARY)) == 0) &&
+           strstr(facts_function(input, id), text) != NULL;
+}
+
+const char *cause_facts_find_function(const struct finding_input *input,
+                                      const struct finding *finding, const char *text, bool library,
+                                      enum cause_place *place_ret)
 {
     size_t count;
     const uint32_t *frames = snapshot_stack(input->snapshot, finding->stack, &count);
+    *place_ret = CAUSE_PLACE_STACK;
     for (size_t i = 0; i < count; i++) {
-        if (strstr(facts_function(input, frames[i]), text) != NULL) {
-            return true;
+        if (facts_frame_has(input, frames[i], text, library)) {
+            return facts_function(input, frames[i]);
         }
     }
+    *place_ret = CAUSE_PLACE_WAKER;
     for (size_t i = 0; i < finding->waker_count; i++) {
         if (strstr(finding->wakers[i].function, text) != NULL) {
-            return true;
+            return finding->wakers[i].function;
         }
     }
-    return finding->creator != 0 && strstr(facts_function(input, finding->creator), text) != NULL;
+    *place_ret = CAUSE_PLACE_CREATOR;
+    return finding->creator != 0 && facts_frame_has(input, finding->creator, text, library)
+               ? facts_function(input, finding->creator)
+               : NULL;
 }
 
 /* What a goroutine in WAIT_REASON and STATUS waits in. */
@@ -209,6 +227,20 @@ static size_t facts_receiver(const char *name)
     return close == NULL ? 0 : (size_t)(close - name) + 1;
 }
 
+/* True when FUNCTION is in FINDING's stack. */
+static bool facts_has_frame(const struct finding_input *input, const struct finding *finding,
+                            const char *function)
+{
+    size_t count;
+    const uint32_t *frames = snapshot_stack(input->snapshot, finding->stack, &count);
+    for (size_t i = 0; i < count; i++) {
+        if (strcmp(facts_function(input, frames[i]), function) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /* True when two user frames are methods of one type. */
 static bool facts_type_twice(const struct finding_input *input, const struct finding *finding)
 {
@@ -306,7 +338,8 @@ static uint64_t facts_partners(const struct finding_input *input, const struct f
     };
     size_t total;
     const struct snapshot_goroutine *goroutines = snapshot_goroutines(input->snapshot, &total);
-    uint64_t facts = finding->waker_count == 0 ? FACT_NO_PARTNER : 0;
+    bool known = finding->verdict == LEAK_VERDICT_PROVED; /* references are of the proved alone */
+    uint64_t facts = known && finding->waker_count == 0 ? FACT_NO_PARTNER : 0;
     for (size_t i = 0; i < finding->waker_count; i++) {
         const struct snapshot_goroutine *partner = &goroutines[finding->wakers[i].goroutine];
         uint64_t waits =
@@ -338,6 +371,49 @@ static bool facts_holds_lock(const struct finding_input *input, const struct fin
     return false;
 }
 
+/* True when STACK holds a user's frame of the function NAME, or of another method of its receiver.
+ */
+static bool facts_is_inside(const struct finding_input *input, uint32_t stack, const char *name)
+{
+    size_t receiver = facts_receiver(name);
+    size_t count;
+    const uint32_t *frames = snapshot_stack(input->snapshot, stack, &count);
+    for (size_t i = 0; i < count; i++) {
+        const char *other = facts_function(input, frames[i]);
+        if (receiver > 0 ? strncmp(other, name, receiver) == 0 : strcmp(other, name) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* What goroutines inside the function that FINDING waits in add, for locks without a proof. */
+static uint64_t facts_inside(const struct finding_input *input, const struct finding *finding)
+{
+    static const struct {
+        uint64_t waits, fact;
+    } kinds[] = {
+        {FACT_SEND, FACT_INSIDE_SENDS},
+        {FACT_RECEIVE | FACT_SELECT, FACT_INSIDE_RECEIVES},
+        {FACT_IO | FACT_SYSCALL | FACT_SLEEP, FACT_INSIDE_IO},
+    };
+    size_t total;
+    bool only;
+    uint64_t facts = 0;
+    uint32_t user = facts_user_frame(input, finding, &only);
+    const struct snapshot_goroutine *goroutines = snapshot_goroutines(input->snapshot, &total);
+    for (size_t i = 0; i < total && i < FACTS_INSIDE_MAX && user != 0; i++) {
+        uint64_t waits = facts_wait(goroutines[i].status, goroutines[i].wait_reason);
+        for (size_t j = 0; j < sizeof kinds / sizeof *kinds; j++) {
+            if ((waits & kinds[j].waits) != 0 && (facts & kinds[j].fact) == 0 &&
+                facts_is_inside(input, goroutines[i].stack, facts_function(input, user))) {
+                facts |= kinds[j].fact;
+            }
+        }
+    }
+    return facts;
+}
+
 struct error *cause_facts(const struct finding_input *input, const struct finding *finding,
                           uint64_t *ret)
 {
@@ -349,50 +425,15 @@ struct error *cause_facts(const struct finding_input *input, const struct findin
                      facts_partners(input, finding);
     TRY(facts_sharing(input, finding, &facts));
     TRY(facts_readers(input, finding, &facts));
-    if ((facts & FACT_RECEIVE) != 0 &&
-        cause_facts_has_function(input, finding, "runtime.chanrecv2")) {
+    if ((facts & FACT_RECEIVE) != 0 && facts_has_frame(input, finding, "runtime.chanrecv2")) {
         facts = (facts & ~FACT_RECEIVE) | FACT_RANGE;
+    }
+    if ((facts & (FACT_LOCK | FACT_RLOCK)) != 0 && finding->verdict != LEAK_VERDICT_PROVED) {
+        facts |= facts_inside(input, finding);
     }
     facts |= facts_holds_lock(input, finding) ? FACT_HOLDS_LOCK : 0;
     facts |= finding->class_ == LEAK_CLASS_CYCLE ? FACT_CYCLE : 0;
-    facts |= finding->verdict == LEAK_VERDICT_PROVED ? FACT_PROVED : 0;
+    facts |= finding->verdict == LEAK_VERDICT_PROVED ? FACT_PROVED : FACT_NOT_PROVED;
     *ret = facts;
-    return NULL;
-}
-
-const char *cause_facts_text(uint64_t fact)
-{
-    static const struct {
-        uint64_t fact;
-        const char *text;
-    } words[] = {
-        {FACT_UNBUFFERED, "the channel has no buffer"},
-        {FACT_FULL, "the buffer is full"},
-        {FACT_TIMER, "it is a timer's channel"},
-        {FACT_SIGNAL, "the channel carries signals, no data"},
-        {FACT_TOKENS, "the channel carries tokens, no data"},
-        {FACT_RWMUTEX, "it is an RWMutex"},
-        {FACT_WRITER, "a writer waits for readers that hold it"},
-        {FACT_READERS, "readers wait for it"},
-        {FACT_SHARED, "several wait for the same"},
-        {FACT_POOLS, "there are several such sets"},
-        {FACT_MANY, "several were started by one goroutine"},
-        {FACT_TYPE_TWICE, "two methods of one type are in the stack"},
-        {FACT_CREATOR_GONE, "the goroutine that started it has ended"},
-        {FACT_NO_PARTNER, "no other stuck goroutine refers to it"},
-        {FACT_PARTNER_SENDS, "another that refers to it is stuck sending"},
-        {FACT_PARTNER_RECEIVES, "another that refers to it is stuck receiving"},
-        {FACT_PARTNER_LOCKS, "another that refers to it is stuck at a lock"},
-        {FACT_PARTNER_JOINS, "another that refers to it waits for a wait group"},
-        {FACT_PARTNER_IO, "the possible holder waits for the outside world"},
-        {FACT_MUTUAL, "that one waits for what this one refers to"},
-        {FACT_HOLDS_LOCK, "others wait for a lock that it refers to"},
-        {FACT_CYCLE, "the goroutines wait for each other's locks"},
-    };
-    for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
-        if (words[i].fact == fact) {
-            return words[i].text;
-        }
-    }
     return NULL;
 }

@@ -54,16 +54,33 @@
 #define FACT_HOLDS_LOCK FACT(37)    /* others wait for a lock that these refer to */
 #define FACT_CYCLE FACT(38)         /* members of one set wait for each other's locks */
 
+/* What the stacks alone say, where no proof names partners: another goroutine is inside the same
+ * function, or a method of the same receiver type, and waits there. */
+#define FACT_INSIDE_SENDS FACT(39)
+#define FACT_INSIDE_RECEIVES FACT(40) /* or selects */
+#define FACT_INSIDE_IO FACT(41)       /* I/O, a system call or sleep */
+
+#define FACT_NOT_PROVED                                                                            \
+    FACT(42) /* something alive still reaches what they wait for, or it is unknown */
+#define FACT_COUNT 43
+
 /* Sets *RET to the facts of FINDING, as bits. */
 NODISCARD struct error *cause_facts(const struct finding_input *input,
                                     const struct finding *finding, uint64_t *ret);
 
-/* True when the name of a function of FINDING's stack, its creator or a function by which another
- * goroutine refers to what it waits for contains TEXT. */
-bool cause_facts_has_function(const struct finding_input *input, const struct finding *finding,
-                              const char *text);
+/* Where a function was found. */
+enum cause_place { CAUSE_PLACE_STACK, CAUSE_PLACE_WAKER, CAUSE_PLACE_CREATOR };
 
-/* The words for FACT in a sentence of evidence, NULL when the finding shows it anyway. Static. */
-const char *cause_facts_text(uint64_t fact);
+/* The first function with TEXT in its name: of FINDING's stack, of a frame by which another
+ * goroutine refers to what it waits for, or of its creator. LIBRARY: functions of the runtime and
+ * the standard library count as well, which a word that any program may use must not match. NULL
+ * when there is none. The name lives as long as INPUT. */
+const char *cause_facts_find_function(const struct finding_input *input,
+                                      const struct finding *finding, const char *text, bool library,
+                                      enum cause_place *place_ret);
+
+/* The words for one FACT. *SHOWN_RET: a finding shows it anyway, so that it is no evidence worth
+ * words there. Static; NULL for what is no fact. */
+const char *cause_facts_text(uint64_t fact, bool *shown_ret);
 
 #endif

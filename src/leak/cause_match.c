@@ -27,7 +27,8 @@ enum {
 struct match {
     const struct cause_signature *signature;
     int score;
-    char name[MATCH_NAME_SIZE]; /* the function text that was found, "" none */
+    const char *function; /* the one that a text of the signature was found in, or NULL */
+    enum cause_place place;
 };
 
 /* True when TEXT names a library's function rather than a word that any program may use. */
@@ -49,10 +50,16 @@ static int match_functions(const struct finding_input *input, const struct findi
         if (size > 0 && size < sizeof text) {
             memcpy(text, at, size);
             text[size] = '\0';
-            int points = match_is_library(text) ? MATCH_LIBRARY : MATCH_NAME;
-            if (points > best && cause_facts_has_function(input, finding, text)) {
+            bool library = match_is_library(text);
+            int points = library ? MATCH_LIBRARY : MATCH_NAME;
+            enum cause_place place;
+            const char *function =
+                points > best ? cause_facts_find_function(input, finding, text, library, &place)
+                              : NULL;
+            if (function != NULL) {
                 best = points;
-                memcpy(match->name, text, size + 1);
+                match->function = function;
+                match->place = place;
             }
         }
         at += size + (at[size] == '|');
@@ -91,17 +98,22 @@ static int match_score(const struct finding_input *input, const struct finding *
 /* Appends each of the signature's facts that holds, in words. */
 static void match_evidence(const struct match *match, uint64_t facts, struct string_builder *clause)
 {
+    static const char *const places[] = {[CAUSE_PLACE_STACK] = "is in the stack",
+                                         [CAUSE_PLACE_WAKER] = "refers to it",
+                                         [CAUSE_PLACE_CREATOR] = "started it"};
     const char *separator = "";
+    if (match->function != NULL) {
+        string_builder_format(clause, "%s %s", match->function, places[match->place]);
+        separator = ", ";
+    }
     uint64_t said = (match->signature->needs | match->signature->helps) & facts;
     for (uint64_t left = said; left != 0; left &= left - 1) {
-        const char *text = cause_facts_text(left & -left);
-        if (text != NULL) {
+        bool shown;
+        const char *text = cause_facts_text(left & -left, &shown);
+        if (text != NULL && !shown) {
             string_builder_format(clause, "%s%s", separator, text);
             separator = ", ";
         }
-    }
-    if (match->name[0] != '\0') {
-        string_builder_format(clause, "%s\"%s\" is in the stack", separator, match->name);
     }
 }
 
