@@ -16,8 +16,9 @@
 /* The head comes first: a struct target points at it. */
 struct target_live {
     struct target head;
-    int memory;               /* /proc/PID/mem */
-    _Atomic pid_t tid;        /* a thread that has not ended, through which memory is read */
+    int memory;        /* /proc/PID/mem */
+    off_t probe;       /* a mapped address: asking for one makes the kernel search for a stack */
+    _Atomic pid_t tid; /* a thread that has not ended, through which memory is read */
     atomic_bool through_file; /* process_vm_readv is refused (seccomp): read through `memory` */
     bool same_pid_namespace;  /* thread ids inside are those outside */
     bool clock_known;

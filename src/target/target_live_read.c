@@ -24,7 +24,7 @@ struct target_live_batch {
 struct error *target_live_check(const struct target_live *live)
 {
     uint8_t byte;
-    if (live->memory >= 0 && pread(live->memory, &byte, 1, 0) == 0) {
+    if (live->memory >= 0 && pread(live->memory, &byte, 1, live->probe) == 0) {
         return target_live_gone(live);
     }
     return NULL;
@@ -155,6 +155,7 @@ struct error *target_live_probe(struct target_live *live)
         const struct target_mapping *mapping = &live->head.mappings.items[i];
         if ((mapping->permissions & TARGET_PERMISSION_READ) != 0) {
             range.address = mapping->start;
+            live->probe = (off_t)mapping->start;
             return target_live_read_ranges(&live->head, &range, 1);
         }
     }
