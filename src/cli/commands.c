@@ -7,6 +7,7 @@ static const struct command *const commands_list[] = {
     &command_ps,
     &command_dump,
     &command_leaks,
+    &command_causes,
     &command_doctor,
     &command_completions,
     &command_version,

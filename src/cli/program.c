@@ -6,6 +6,7 @@
 #include "cli/option_sets.h"
 #include "cli/output.h"
 #include "cli/signals.h"
+#include "cli/suggest.h"
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -43,6 +44,9 @@ static struct error *program_print_help(const struct command *command)
     return output_commit(&output);
 }
 
+/* More choices than these are not listed when a word is none of them. */
+enum { PROGRAM_CHOICES_LISTED = 8 };
+
 /* Checks WORD against the argument's record. */
 static struct error *program_check_choice(const struct command_argument *argument, const char *word)
 {
@@ -50,15 +54,22 @@ static struct error *program_check_choice(const struct command_argument *argumen
         return NULL;
     }
     CLEANUP(string_builder_deinit) struct string_builder list = {0};
-    for (size_t i = 0; argument->choices[i] != NULL; i++) {
-        if (strcmp(argument->choices[i], word) == 0) {
+    struct suggest suggest;
+    size_t count = 0;
+    suggest_init(&suggest, word);
+    for (; argument->choices[count] != NULL; count++) {
+        if (strcmp(argument->choices[count], word) == 0) {
             return NULL;
         }
-        string_builder_format(&list, "%s%s", i == 0 ? "" : ", ", argument->choices[i]);
+        suggest_offer(&suggest, argument->choices[count]);
+        string_builder_format(&list, "%s%s", count == 0 ? "" : ", ", argument->choices[count]);
     }
     TRY(string_builder_error(&list));
-    return error_advise(error_create(ERROR_USAGE, "'%s' is not a %s", word, argument->name),
-                        "one of %s", string_builder_text(&list));
+    struct error *error = error_create(ERROR_USAGE, "'%s' is not a %s", word, argument->name);
+    if (count <= PROGRAM_CHOICES_LISTED) {
+        return error_advise(error, "one of %s", string_builder_text(&list));
+    }
+    return suggest.best == NULL ? error : error_advise(error, "did you mean %s?", suggest.best);
 }
 
 /* Checks the arguments of INVOCATION: not too few, not too many. A TARGET may be given by options
