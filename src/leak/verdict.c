@@ -43,6 +43,8 @@ const char *leak_reason_text(enum leak_reason reason)
         [LEAK_REASON_NOT_CONSISTENT] = "the memory was read while the program ran",
         [LEAK_REASON_INCOMPLETE] = "memory that may lead to what it waits for could not be read",
         [LEAK_REASON_LAYOUT_DOUBT] = "the runtime's layout did not pass its check without doubt",
+        [LEAK_REASON_NO_MEMORY] = "its memory is not here: only a process or a core proves",
+        [LEAK_REASON_BY_PROGRAM] = "the program's own leak detector proved it",
     };
     return texts[reason];
 }

@@ -43,6 +43,8 @@ enum leak_reason {
     LEAK_REASON_NOT_CONSISTENT, /* the view was not taken in a stop */
     LEAK_REASON_INCOMPLETE,     /* memory that may lead to it was unreadable */
     LEAK_REASON_LAYOUT_DOUBT,   /* the self-check of the runtime's layout found something odd */
+    LEAK_REASON_NO_MEMORY,      /* a text or a profile: nothing to prove from */
+    LEAK_REASON_BY_PROGRAM,     /* of PROVED: by the program's own leak profile, not by us */
     LEAK_REASON_COUNT
 };
 

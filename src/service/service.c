@@ -6,10 +6,14 @@
 #include "image/image.h"
 #include "service/service_internal.h"
 #include "target/target.h"
+#include <elf.h>
+#include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <time.h>
+#include <unistd.h>
 
 CLEANUP_DEFINE(service, struct service, service_close)
 CLEANUP_DEFINE(builder, struct snapshot_builder, snapshot_builder_destroy)
@@ -33,34 +37,91 @@ static pid_t service_parse_pid(const char *text)
     return *end == '\0' && value <= INT32_MAX ? (pid_t)value : 0;
 }
 
-/* Opens the core file PATH. */
-static struct error *service_open_core(const char *path, const struct service_options *options,
-                                       struct target **ret)
+/* The file that TEXT names, as a descriptor at its start. When there is none and TEXT ends in @N,
+ * the path before that, and *DUMP_RET is N. *PATH_RET is a heap string. */
+static struct error *service_open_path(const char *text, char **path_ret, uint64_t *dump_ret,
+                                       int *ret)
 {
+    CLEANUP_FREE char *path = strdup(text);
+    if (path == NULL) {
+        return error_no_memory();
+    }
     struct stat status;
-    if (stat(path, &status) != 0) {
+    char *at = strrchr(path, '@');
+    size_t digits = at == NULL ? 0 : strspn(at + 1, "0123456789");
+    if (stat(path, &status) != 0 && digits > 0 && digits < 10 && at[1 + digits] == '\0') {
+        *dump_ret = strtoull(at + 1, NULL, 10);
+        *at = '\0';
+    }
+    if (stat(path, &status) != 0 && (errno == ENOENT || errno == ENOTDIR)) {
         return error_advise(error_create(ERROR_GONE, "'%s': no such file or process", path),
-                            "a target is a pid, name:PATTERN or a core file");
+                            "a target is a pid, name:PATTERN, a file, - or a URL");
     }
-    if (!S_ISREG(status.st_mode)) {
-        return error_create(ERROR_USAGE, "'%s' is not a regular file", path);
+    *ret = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+    if (*ret < 0) {
+        return error_errno(errno, "'%s'", path);
     }
-    return target_open_core(path, options->exe, ret);
+    *path_ret = TAKE(path);
+    return NULL;
 }
 
-/* Opens the target that TEXT names. */
-static struct error *service_open_target(const char *text, const struct service_options *options,
-                                         struct target **ret)
+/* The head of the file behind DESCRIPTOR, which stays at its start; 0 bytes of a pipe. */
+static size_t service_peek(int descriptor, void *head, size_t size)
 {
-    pid_t pid = service_parse_pid(text);
-    bool name = strncmp(text, "name:", 5) == 0;
-    if (options->core || (pid == 0 && !name)) {
-        return service_open_core(text, options, ret);
+    ssize_t got = pread(descriptor, head, size, 0);
+    return got < 0 ? 0 : (size_t)got;
+}
+
+/* Opens the file that TEXT names, by what is in it. */
+static struct error *service_open_file(const char *text, const struct service_options *options,
+                                       struct service *service)
+{
+    CLEANUP_FREE char *path = NULL;
+    CLEANUP_CLOSE int descriptor = -1;
+    uint64_t dump = 0;
+    char head[SELFMAG];
+    struct stat status;
+    TRY(service_open_path(text, &path, &dump, &descriptor));
+    if (fstat(descriptor, &status) != 0) {
+        return error_errno(errno, "'%s'", path);
+    }
+    bool regular = S_ISREG(status.st_mode);
+    if (options->core && !regular) {
+        return error_create(ERROR_USAGE, "'%s' is not a regular file", path);
+    }
+    if (!regular && !S_ISFIFO(status.st_mode) && !S_ISCHR(status.st_mode)) {
+        return error_create(ERROR_USAGE, "'%s' is neither a file nor a pipe", path);
+    }
+    size_t got = service_peek(descriptor, head, sizeof head);
+    if (options->core || (got == sizeof head && memcmp(head, ELFMAG, SELFMAG) == 0)) {
+        return target_open_core(path, options->exe, &service->target);
     }
     if (options->exe != NULL) {
         return error_create(ERROR_USAGE, "an executable can be given for a core file only");
     }
-    return name ? service_open_name(text + 5, ret) : target_open_pid(pid, ret);
+    int taken = descriptor;
+    descriptor = -1;
+    return service_file_create(taken, path, dump, &service->file);
+}
+
+/* Opens the target that TEXT names. */
+static struct error *service_open_target(const char *text, const struct service_options *options,
+                                         struct service *service)
+{
+    pid_t pid = service_parse_pid(text);
+    bool name = strncmp(text, "name:", 5) == 0;
+    bool special = service_file_is_special(text);
+    if (options->core || (pid == 0 && !name && !special)) {
+        return service_open_file(text, options, service);
+    }
+    if (options->exe != NULL) {
+        return error_create(ERROR_USAGE, "an executable can be given for a core file only");
+    }
+    if (special) {
+        return service_file_open_special(text, &service->file);
+    }
+    return name ? service_open_name(text + 5, &service->target)
+                : target_open_pid(pid, &service->target);
 }
 
 /* Opens a service on TEXT. */
@@ -72,7 +133,7 @@ struct error *service_open(const char *text, const struct service_options *optio
         return error_no_memory();
     }
     (void)pthread_mutex_init(&service->lock, NULL);
-    TRY(service_open_target(text, options, &service->target));
+    TRY(service_open_target(text, options, service));
     *ret = TAKE(service);
     return NULL;
 }
@@ -86,14 +147,22 @@ void service_close(struct service *service)
     goruntime_destroy(service->runtime);
     image_destroy(service->image);
     target_destroy(service->target);
+    service_file_close(service->file);
     (void)pthread_mutex_destroy(&service->lock);
     free(service);
+}
+
+/* Memory is what targets have. */
+bool service_has_memory(const struct service *service)
+{
+    return service->target != NULL;
 }
 
 /* ERROR (may be NULL) with the target's name in front, unless a lower room put it there already. */
 struct error *service_name_error(const struct service *service, struct error *error)
 {
-    const char *name = target_name(service->target);
+    const char *name =
+        service->target != NULL ? target_name(service->target) : service_file_name(service->file);
     if (error == NULL || strncmp(error_message(error), name, strlen(name)) == 0) {
         return error;
     }
@@ -222,10 +291,31 @@ int64_t service_wall_clock(void)
     return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
 }
 
+/* Takes a snapshot of what somebody wrote. */
+struct error *service_take_file(struct service *service, struct snapshot **ret)
+{
+    uint64_t start = clock_now();
+    CLEANUP(cleanup_builder) struct snapshot_builder *builder = NULL;
+    TRY(snapshot_builder_create(&builder));
+    TRY(service_name_error(service, service_file_read(service->file, builder)));
+    struct snapshot_program *program = snapshot_builder_program(builder);
+    TRY(service_set(builder, service_file_name(service->file), &program->source));
+    program->stopped_ns = 0;
+    program->read_ns = (int64_t)(clock_now() - start);
+    return snapshot_builder_finish(TAKE(builder), ret);
+}
+
 /* Takes a snapshot with the lock held. */
 static struct error *service_take(struct service *service, const struct service_look *look,
                                   struct snapshot **ret)
 {
+    if (!service_has_memory(service)) {
+        if (look->stop) {
+            return error_create(ERROR_USAGE, "%s: only a process can be stopped",
+                                service_file_name(service->file));
+        }
+        return service_take_file(service, ret);
+    }
     uint64_t start = clock_now();
     uint64_t stopped = target_stopped_ns(service->target);
     TRY(service_prepare(service));

@@ -16,11 +16,17 @@ struct service_options {
 };
 
 /* Opens what TEXT names: a pid, name:PATTERN (exactly one Go process whose command, executable or
- * main module holds PATTERN; several are an ERROR_USAGE that lists them), or the path of a core
- * file. */
+ * main module holds PATTERN; several are an ERROR_USAGE that lists them), - (a dump from standard
+ * input), an http:// or https:// URL, or the path of a core file, of a goroutine dump (anywhere
+ * inside of a log) or of a goroutine profile, told apart by what is in them. FILE@N is the dump
+ * number N of a file that holds several. */
 NODISCARD struct error *service_open(const char *text, const struct service_options *options,
                                      struct service **ret);
 void service_close(struct service *service);
+
+/* True when SERVICE has memory behind it, a process or a core; otherwise it is somebody's account
+ * of goroutines, which holds no memory to prove anything from and which cannot be stopped. */
+bool service_has_memory(const struct service *service);
 
 /* What a look should hold. */
 struct service_look {

@@ -6,14 +6,16 @@
 #include "goruntime/goruntime.h"
 #include "image/image.h"
 #include "service/service.h"
+#include "service/service_file.h"
 #include "target/target.h"
 #include <pthread.h>
 #include <sys/types.h>
 
 /* One target, opened as far as requests needed it so far. */
 struct service {
-    pthread_mutex_t lock; /* held for the length of a request */
-    struct target *target;
+    pthread_mutex_t lock;      /* held for the length of a request */
+    struct service_file *file; /* somebody's account; then there is nothing of what follows */
+    struct target *target;     /* memory; NULL with FILE */
     struct image *image;       /* NULL until the first request */
     struct goruntime *runtime; /* NULL until the first request */
 };
@@ -23,6 +25,10 @@ NODISCARD struct error *service_prepare(struct service *service);
 
 /* Fills in who the program is. */
 NODISCARD struct error *service_identify(struct service *service, struct snapshot_builder *builder);
+
+/* Takes a snapshot of the service's FILE, or of what else stands in its place; with the lock held.
+ */
+NODISCARD struct error *service_take_file(struct service *service, struct snapshot **ret);
 
 /* ERROR (may be NULL) with the target's name in front, unless a lower room put it there already. */
 NODISCARD struct error *service_name_error(const struct service *service, struct error *error);

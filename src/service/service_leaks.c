@@ -8,6 +8,7 @@
 #include "leak/proof.h"
 #include "leak/witness.h"
 #include "service/service_internal.h"
+#include "service/service_leaks_file.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -205,9 +206,12 @@ struct error *service_find_leaks(struct service *service,
 {
     CLEANUP(cleanup_leaks) struct service_leaks *leaks = NULL;
     (void)pthread_mutex_lock(&service->lock);
-    struct error *error = service_prepare(service);
-    if (error == NULL) {
-        error = service_leaks_choose(service, options, &leaks);
+    struct error *error = NULL;
+    if (!service_has_memory(service)) {
+        error = service_leaks_of_file(service, options, &leaks);
+    } else {
+        error = service_prepare(service);
+        error = error == NULL ? service_leaks_choose(service, options, &leaks) : error;
     }
     (void)pthread_mutex_unlock(&service->lock);
     TRY(error);

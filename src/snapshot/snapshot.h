@@ -280,6 +280,9 @@ NODISCARD struct error *snapshot_builder_create(struct snapshot_builder **ret);
 /* Frees BUILDER and what was built; NULL is fine. */
 void snapshot_builder_destroy(struct snapshot_builder *builder);
 
+/* Forgets everything that was added, the identity too: BUILDER is as created. */
+NODISCARD struct error *snapshot_builder_clear(struct snapshot_builder *builder);
+
 /* The identity to fill in; starts with everything unknown. */
 struct snapshot_program *snapshot_builder_program(struct snapshot_builder *builder);
 

@@ -35,18 +35,13 @@ struct snapshot_builder {
 typedef bool snapshot_builder_equal(const struct snapshot *snapshot, uint32_t id,
                                     const void *candidate, size_t count);
 
-/* A new builder. */
-struct error *snapshot_builder_create(struct snapshot_builder **ret)
+/* A snapshot that says nothing yet. */
+static struct error *snapshot_builder_begin(struct snapshot **ret)
 {
-    struct snapshot_builder *builder = calloc(1, sizeof *builder);
     struct snapshot *snapshot = calloc(1, sizeof *snapshot);
-    if (builder == NULL || snapshot == NULL) {
-        free(builder);
-        free(snapshot);
+    if (snapshot == NULL) {
         return error_no_memory();
     }
-    builder->snapshot = snapshot;
-    builder->seed = hash_u64(clock_now() ^ (uint64_t)(uintptr_t)builder);
     snapshot->program = (struct snapshot_program){.modified = -1,
                                                   .pid = SNAPSHOT_UNKNOWN,
                                                   .threads = SNAPSHOT_UNKNOWN,
@@ -55,21 +50,57 @@ struct error *snapshot_builder_create(struct snapshot_builder **ret)
                                                   .stopped_ns = SNAPSHOT_UNKNOWN};
     struct error *error = intern_create(&snapshot->strings);
     if (error != NULL) {
-        snapshot_builder_destroy(builder);
+        snapshot_destroy(snapshot);
+        return error;
+    }
+    *ret = snapshot;
+    return NULL;
+}
+
+/* A new builder. */
+struct error *snapshot_builder_create(struct snapshot_builder **ret)
+{
+    struct snapshot_builder *builder = calloc(1, sizeof *builder);
+    if (builder == NULL) {
+        return error_no_memory();
+    }
+    builder->seed = hash_u64(clock_now() ^ (uint64_t)(uintptr_t)builder);
+    struct error *error = snapshot_builder_begin(&builder->snapshot);
+    if (error != NULL) {
+        free(builder);
         return error;
     }
     *ret = builder;
     return NULL;
 }
 
-/* Frees the builder's own tables. */
-static void snapshot_builder_free(struct snapshot_builder *builder)
+/* Frees the builder's own tables, which are empty afterwards. */
+static void snapshot_builder_free_tables(struct snapshot_builder *builder)
 {
     free(builder->frames.slots);
     free(builder->stacks.slots);
     free(builder->labels.slots);
     free(builder->objects.slots);
+    builder->frames = builder->stacks = (struct snapshot_builder_index){0};
+    builder->labels = builder->objects = (struct snapshot_builder_index){0};
+}
+
+/* Frees the builder without what was built. */
+static void snapshot_builder_free(struct snapshot_builder *builder)
+{
+    snapshot_builder_free_tables(builder);
     free(builder);
+}
+
+/* Begins anew. */
+struct error *snapshot_builder_clear(struct snapshot_builder *builder)
+{
+    struct snapshot *snapshot;
+    TRY(snapshot_builder_begin(&snapshot));
+    snapshot_destroy(builder->snapshot);
+    snapshot_builder_free_tables(builder);
+    builder->snapshot = snapshot;
+    return NULL;
 }
 
 /* Frees a builder and what was built. */
