@@ -1,15 +1,17 @@
 /* Evidence where no proof exists, and the allow-list that keeps the normal silent.
  *
- * A group is suspected when it grew from look to look, or when very many goroutines stand at one
+ * A group is suspected when it grew from look to look and its goroutines stay (a busy pool's come
+ * and go), or when very many goroutines stand at one
  * place for long. One look at a healthy server must stay silent: what idles by design (catalogue
  * rows B, and pools of workers) is allowed, and the thresholds are far above what idling shows. */
 #include "leak/evidence.h"
 #include "base/string_builder.h"
+#include "leak/finding_internal.h"
 #include <string.h>
 
 enum {
     EVIDENCE_MANY = 1000,     /* at one place in one look: pools and idle connections stay below */
-    EVIDENCE_GROWTHS_MIN = 2, /* looks in a row with more than before: one may be chance */
+    EVIDENCE_GROWTHS_MIN = 2, /* looks with more than in all before: one may be chance */
     EVIDENCE_GROWTH_MIN = 2   /* goroutines more than at the first look */
 };
 
@@ -66,19 +68,7 @@ static bool evidence_is_allowed(const struct snapshot *snapshot, const struct gr
     return false;
 }
 
-/* The history of KEY, or NULL. */
-static const struct finding_history *evidence_history(const struct finding_input *input,
-                                                      uint64_t key)
-{
-    for (size_t i = 0; i < input->history_count; i++) {
-        if (input->history[i].key == key) {
-            return &input->history[i];
-        }
-    }
-    return NULL;
-}
-
-/* Appends "; open descriptors grew from A to B" and the same for threads, when they did. */
+/* Appends ", open descriptors grew from A to B" and the same for threads, when they did. */
 static void evidence_add_resources(const struct finding_input *input, struct string_builder *clause)
 {
     int64_t threads = snapshot_program(input->snapshot)->threads;
@@ -115,11 +105,21 @@ static void evidence_add_state(const struct finding_input *input, const struct g
         string_builder_format(clause, ", the oldest for %lld minutes",
                               (long long)(group->age_max_ns / INT64_C(60000000000)));
     }
-    if (orphans > 0) {
-        string_builder_format(clause, ", %s of them outlived the goroutine that started them",
-                              orphans == group->count ? "all" : "many");
+    if (orphans == group->count) {
+        string_builder_add(clause, ", the goroutines that started them are gone");
+    } else if (orphans > 0) {
+        string_builder_format(clause, ", the starters of %zu of them are gone", orphans);
     }
     evidence_add_resources(input, clause);
+}
+
+/* True for growth that is no fluctuation: new heights again and again, and more goroutines that
+ * stayed in their wait than there were at all in the beginning. */
+static bool evidence_grew(const struct finding_history *history)
+{
+    return history->growths >= EVIDENCE_GROWTHS_MIN &&
+           history->last_count >= history->first_count + EVIDENCE_GROWTH_MIN &&
+           history->stayed > history->first_count;
 }
 
 struct error *evidence_weigh(const struct finding_input *input, const struct group *group,
@@ -133,14 +133,13 @@ struct error *evidence_weigh(const struct finding_input *input, const struct gro
     }
     struct string_builder clause = {0};
     const struct finding_history *history =
-        evidence_history(input, finding_key(input->snapshot, group->members[0]));
+        finding_find_history(input, finding_key(input->snapshot, group->members[0]));
     bool nil = group->wait_reason == WAIT_REASON_CHAN_RECEIVE_NIL ||
                group->wait_reason == WAIT_REASON_CHAN_SEND_NIL;
-    if (history != NULL && history->growths >= EVIDENCE_GROWTHS_MIN &&
-        history->last_count >= history->first_count + EVIDENCE_GROWTH_MIN) {
+    if (history != NULL && evidence_grew(history)) {
         string_builder_format(&clause, "it grew from %llu to %llu goroutines over %u looks",
                               (unsigned long long)history->first_count,
-                              (unsigned long long)group->goroutines, history->looks + 1);
+                              (unsigned long long)history->last_count, history->looks);
     } else if (group->goroutines >= EVIDENCE_MANY && group->age_max_ns != SNAPSHOT_UNKNOWN &&
                group->age_max_ns >= EVIDENCE_OLD_NS) {
         string_builder_format(&clause, "%llu goroutines stand at one place",

@@ -112,6 +112,46 @@ size_t finding_first_reference(const struct finding_input *input, uint32_t objec
     return low;
 }
 
+const struct finding_history *finding_find_history(const struct finding_input *input, uint64_t key)
+{
+    size_t low = 0;
+    size_t high = input->history == NULL ? 0 : input->history_count;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (input->history[middle].key == key) {
+            return &input->history[middle];
+        }
+        if (input->history[middle].key < key) {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    return NULL;
+}
+
+/* The earlier of two times, either of which may be unknown. */
+static int64_t finding_earlier(int64_t a, int64_t b)
+{
+    return a == SNAPSHOT_UNKNOWN || (b != SNAPSHOT_UNKNOWN && b < a) ? b : a;
+}
+
+/* What earlier looks say of FINDING. */
+static void finding_recall(const struct finding_input *input, struct finding *finding)
+{
+    const struct finding_history *history = finding_find_history(input, finding->key);
+    finding->growth = history == NULL ? (struct finding_history){0} : *history;
+    finding->first_seen_ns = SNAPSHOT_UNKNOWN;
+    finding->proved_ns = SNAPSHOT_UNKNOWN;
+    for (size_t i = 0; input->seen != NULL && i < finding->count; i++) {
+        const struct finding_seen *seen = &input->seen[finding->members[i]];
+        finding->first_seen_ns = finding_earlier(finding->first_seen_ns, seen->first_ns);
+        if (finding->verdict == LEAK_VERDICT_PROVED) {
+            finding->proved_ns = finding_earlier(finding->proved_ns, seen->proved_ns);
+        }
+    }
+}
+
 /* The references to the object that FINDING shows. */
 static void finding_find_wakers(const struct finding_input *input, struct finding *finding)
 {
@@ -149,6 +189,7 @@ static struct error *finding_from_group(const struct finding_input *input,
         .age_min_ns = group->age_min_ns,
         .age_max_ns = group->age_max_ns,
     };
+    finding_recall(input, ret);
     TRY(finding_count_objects(input, ret));
     finding_find_wakers(input, ret);
     return NULL;

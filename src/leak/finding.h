@@ -24,13 +24,23 @@ struct finding_reference {
     const char *function; /* linker name of the frame that refers to it; "" unknown */
 };
 
-/* Counts of one group at earlier looks, for growth. */
+/* Counts of the goroutines with one key over several looks, the present one included. */
 struct finding_history {
-    uint64_t key;     /* finding_key of the group */
-    int64_t first_ns; /* wall clock of the first look that had it */
-    uint64_t first_count, last_count;
-    uint32_t looks;   /* in how many looks it was seen */
-    uint32_t growths; /* in how many of them it had grown */
+    uint64_t key;         /* finding_key */
+    int64_t first_ns;     /* wall clock of the first look that had any */
+    int64_t last_ns;      /* wall clock of the present look */
+    uint64_t first_count; /* in the first look that had any */
+    uint64_t last_count;  /* in the present look */
+    uint64_t peak;
+    uint64_t stayed;  /* of last_count: those that stood in the same wait at the look before */
+    uint32_t looks;   /* looks from the first that had any to the present one */
+    uint32_t growths; /* looks with more than in every look before */
+};
+
+/* What earlier looks say of one goroutine. Wall clock; SNAPSHOT_UNKNOWN. */
+struct finding_seen {
+    int64_t first_ns;  /* of the first look that saw it in this wait */
+    int64_t proved_ns; /* of the look that proved it stuck */
 };
 
 /* Everything that findings are made from; pure data. */
@@ -42,6 +52,7 @@ struct finding_input {
     size_t reference_count;
     const struct finding_history *history; /* sorted by key; NULL: one look only */
     size_t history_count;
+    const struct finding_seen *seen;         /* per goroutine; NULL: one look only */
     int64_t descriptors, descriptors_before; /* open now and at the first look; SNAPSHOT_UNKNOWN */
     int64_t threads_before;                  /* SNAPSHOT_UNKNOWN */
 };
@@ -67,6 +78,10 @@ struct finding {
     int64_t age_min_ns, age_max_ns; /* SNAPSHOT_UNKNOWN */
     uint32_t object;                /* one that a member waits for; UINT32_MAX none */
     size_t object_count;            /* distinct ones */
+    struct finding_history growth;  /* over several looks; looks 0: one look only */
+    int64_t first_seen_ns;          /* wall clock of the first look that saw one of the members in
+                                     * this wait; SNAPSHOT_UNKNOWN with one look only */
+    int64_t proved_ns;              /* wall clock of the first proof; SNAPSHOT_UNKNOWN */
     char *evidence;                 /* SUSPECTED: "because ..." in one clause; else NULL */
     struct finding_cause causes[FINDING_CAUSES_MAX]; /* best first */
     size_t cause_count;

@@ -15,4 +15,7 @@ struct finding_builder {
 /* The index of the first of INPUT's references to OBJECT, or where it would be. */
 size_t finding_first_reference(const struct finding_input *input, uint32_t object);
 
+/* INPUT's history of KEY, or NULL. */
+const struct finding_history *finding_find_history(const struct finding_input *input, uint64_t key);
+
 #endif

@@ -8,9 +8,13 @@
 #include "leak/proof.h"
 #include "leak/witness.h"
 #include "service/service_internal.h"
-#include "service/service_leaks_file.h"
+#include "service/service_watch_internal.h"
+#include "target/process.h"
 #include <stdlib.h>
 #include <string.h>
+
+/* Looks without a stop before a watch believes that only a stop helps. */
+enum { SERVICE_LEAKS_TRIES = 3 };
 
 CLEANUP_DEFINE(leaks, struct service_leaks, service_leaks_destroy)
 CLEANUP_DEFINE(freeze, struct freeze, freeze_destroy)
@@ -79,6 +83,7 @@ static struct error *service_leaks_view(struct service *service,
     struct freeze_options how = {.stop = stop, .max_stop_ns = options->max_stop_ns};
     TRY(service_name_error(service, freeze_create(service->runtime, &how, &freeze)));
     uint64_t start = clock_now();
+    leaks->moment_ns = start;
     TRY(service_leaks_look(service, freeze_runtime(freeze), options, &leaks->snapshot));
     struct proof_options proof_options = {.consistent = trusted || freeze_is_consistent(freeze)};
     TRY(service_name_error(
@@ -101,21 +106,22 @@ static bool service_leaks_has_candidate(const struct service_leaks *leaks)
     size_t count;
     (void)snapshot_goroutines(leaks->snapshot, &count);
     for (size_t i = 0; i < count; i++) {
-        if (leaks->verdicts[i].verdict == LEAK_VERDICT_PROVED ||
-            leaks->verdicts[i].verdict == LEAK_VERDICT_UNKNOWN) {
+        if (service_watch_is_candidate(&leaks->verdicts[i])) {
             return true;
         }
     }
     return false;
 }
 
-/* Turns what an unstopped view would prove into "unknown". */
-static void service_leaks_doubt(struct service_leaks *leaks)
+/* Turns what an unstopped view would prove into "unknown", but for what earlier looks proved: LOOK,
+ * which may be NULL, knows. */
+static void service_leaks_doubt(struct service_leaks *leaks, const struct service_watch_look *look)
 {
     size_t count;
     (void)snapshot_goroutines(leaks->snapshot, &count);
     for (size_t i = 0; i < count; i++) {
-        if (leaks->verdicts[i].verdict == LEAK_VERDICT_PROVED) {
+        bool kept = look != NULL && look->items[i].proved_ns != SNAPSHOT_UNKNOWN;
+        if (!kept && leaks->verdicts[i].verdict == LEAK_VERDICT_PROVED) {
             leaks->verdicts[i].verdict = LEAK_VERDICT_UNKNOWN;
             leaks->verdicts[i].reason = LEAK_REASON_NOT_CONSISTENT;
         }
@@ -147,13 +153,25 @@ static struct error *service_leaks_stopped(struct service *service,
         free(obstacle);
         return error;
     }
-    service_leaks_doubt(fallback);
+    service_leaks_doubt(fallback, NULL);
     fallback->obstacle = obstacle;
     *ret = TAKE(fallback);
     return NULL;
 }
 
-/* The view that OPTIONS ask for. */
+/* A view without a stop, of which a proof would be believed only to see whether a stop is worth
+ * while; *RET is NULL when it was torn beyond use. */
+static struct error *service_leaks_first(struct service *service,
+                                         const struct service_leaks_options *options,
+                                         struct service_leaks **ret)
+{
+    *ret = NULL;
+    struct error *error = service_leaks_view(service, options, false, true, ret);
+    (void)(error_catch(&error, ERROR_CORRUPT) || error_catch(&error, ERROR_FAULT));
+    return error;
+}
+
+/* The view that OPTIONS ask for, of one look alone. */
 static struct error *service_leaks_choose(struct service *service,
                                           const struct service_leaks_options *options,
                                           struct service_leaks **ret)
@@ -167,19 +185,110 @@ static struct error *service_leaks_choose(struct service *service,
         return service_leaks_view(service, options, false, false, ret);
     }
     CLEANUP(cleanup_leaks) struct service_leaks *first = NULL;
-    struct error *error = service_leaks_view(service, options, false, true, &first);
-    if (error != NULL && error_code(error) != ERROR_CORRUPT && error_code(error) != ERROR_FAULT) {
-        return error;
-    }
-    if (error != NULL) {
-        error_destroy(error); /* torn beyond use: the stopped view will tell */
-        return service_leaks_stopped(service, options, NULL, ret);
-    }
-    if (!service_leaks_has_candidate(first)) {
+    TRY(service_leaks_first(service, options, &first));
+    if (first != NULL && !service_leaks_has_candidate(first)) {
         *ret = TAKE(first);
         return NULL;
     }
     return service_leaks_stopped(service, options, TAKE(first), ret);
+}
+
+/* Recognises in LEAKS the goroutines of BEFORE, or of the latest look. */
+static struct error *service_leaks_recognise(const struct service_leaks_options *options,
+                                             const struct service_watch_look *before,
+                                             struct service_leaks *leaks, bool stop_tried,
+                                             struct service_watch_look *ret)
+{
+    struct service_watch_view view = {.snapshot = leaks->snapshot,
+                                      .verdicts = leaks->verdicts,
+                                      .moment_ns = leaks->moment_ns,
+                                      .consistent = leaks->proof_tried,
+                                      .stop_tried = stop_tried};
+    return service_watch_recognise(options->watch, before, &view, ret);
+}
+
+/* One more look without a stop, recognised; *LEAKS and *LOOK are replaced. Nothing happens when it
+ * is torn beyond use. */
+static struct error *service_leaks_look_again(struct service *service,
+                                              const struct service_leaks_options *options,
+                                              struct service_leaks **leaks,
+                                              struct service_watch_look *look)
+{
+    CLEANUP(cleanup_leaks) struct service_leaks *again = NULL;
+    struct service_watch_look found = {0};
+    TRY(service_leaks_first(service, options, &again));
+    if (again == NULL) {
+        return NULL;
+    }
+    TRY(service_leaks_recognise(options, *leaks == NULL ? NULL : look, again, false, &found));
+    service_watch_look_deinit(look);
+    *look = found;
+    service_leaks_destroy(*leaks);
+    *leaks = TAKE(again);
+    return NULL;
+}
+
+/* A look of a watch that may stop the program when it is worth it. */
+static struct error *service_leaks_observe_auto(struct service *service,
+                                                const struct service_leaks_options *options,
+                                                struct service_leaks **ret,
+                                                struct service_watch_look *look)
+{
+    CLEANUP(cleanup_leaks) struct service_leaks *leaks = NULL;
+    CLEANUP(service_watch_look_deinit) struct service_watch_look before = {0};
+    for (int i = 0; i < SERVICE_LEAKS_TRIES && leaks == NULL; i++) {
+        TRY(service_leaks_look_again(service, options, &leaks, &before));
+    }
+    if (leaks != NULL && options->settle && service_watch_has_candidate(&before) &&
+        !service_watch_wants_stop(options->watch, &before, true)) {
+        TRY(service_leaks_look_again(service, options, &leaks, &before));
+    }
+    if (leaks != NULL && !service_watch_wants_stop(options->watch, &before, options->settle)) {
+        service_leaks_doubt(leaks, &before);
+        *ret = TAKE(leaks);
+        *look = before;
+        before = (struct service_watch_look){0};
+        return NULL;
+    }
+    bool known = leaks != NULL;
+    TRY(service_leaks_stopped(service, options, TAKE(leaks), ret));
+    return service_leaks_recognise(options, known ? &before : NULL, *ret, true, look);
+}
+
+/* How many descriptors the program has open. */
+static struct error *service_leaks_descriptors(struct service *service, int64_t *ret)
+{
+    uint64_t count = 0;
+    struct error *error = process_count_descriptors(target_pid(service->target), &count);
+    bool unknown = error_catch(&error, ERROR_PERMISSION) || error_catch(&error, ERROR_GONE);
+    *ret = unknown ? SNAPSHOT_UNKNOWN : (int64_t)count;
+    return error;
+}
+
+/* One look of a watch. */
+static struct error *service_leaks_observe(struct service *service,
+                                           const struct service_leaks_options *options,
+                                           struct service_leaks **ret)
+{
+    CLEANUP(service_watch_look_deinit) struct service_watch_look look = {0};
+    uint64_t stopped = target_stopped_ns(service->target);
+    int64_t descriptors;
+    if (target_kind(service->target) != TARGET_KIND_LIVE) {
+        return error_create(ERROR_USAGE, "%s does not change: only a live process can be watched",
+                            target_name(service->target));
+    }
+    TRY(service_name_error(service, target_refresh_mappings(service->target)));
+    if (options->freeze == SERVICE_FREEZE_AUTO) {
+        TRY(service_leaks_observe_auto(service, options, ret, &look));
+    } else {
+        TRY(service_leaks_choose(service, options, ret));
+        TRY(service_leaks_recognise(options, NULL, *ret, false, &look));
+    }
+    TRY(service_leaks_descriptors(service, &descriptors));
+    TRY(service_watch_keep(options->watch, &look, (*ret)->snapshot,
+                           target_stopped_ns(service->target) - stopped, descriptors));
+    (*ret)->watch = *service_watch_summary(options->watch);
+    return NULL;
 }
 
 /* Makes findings of the view in LEAKS. */
@@ -191,13 +300,32 @@ static struct error *service_leaks_judge(struct service_leaks *leaks,
         .verdicts = leaks->verdicts,
         .references = leaks->references,
         .reference_count = leaks->reference_count,
-        .history = options->history,
-        .history_count = options->history_count,
         .descriptors = SNAPSHOT_UNKNOWN,
         .descriptors_before = SNAPSHOT_UNKNOWN,
         .threads_before = SNAPSHOT_UNKNOWN,
     };
+    if (options->watch != NULL) {
+        input.history = service_watch_history(options->watch, &input.history_count);
+        input.seen = service_watch_seen(options->watch);
+        input.descriptors = leaks->watch.descriptors_last;
+        input.descriptors_before = leaks->watch.descriptors_first;
+        input.threads_before = leaks->watch.threads_first;
+    }
     return finding_list_init(&leaks->findings, &input);
+}
+
+/* Looks as OPTIONS ask, with the lock held. */
+static struct error *service_leaks_take(struct service *service,
+                                        const struct service_leaks_options *options,
+                                        struct service_leaks **ret)
+{
+    uint64_t stopped = target_stopped_ns(service->target);
+    TRY(service_prepare(service));
+    TRY(options->watch == NULL ? service_leaks_choose(service, options, ret)
+                               : service_leaks_observe(service, options, ret));
+    (*ret)->stopped_ns = options->watch == NULL ? target_stopped_ns(service->target) - stopped
+                                                : (*ret)->watch.stopped_ns;
+    return NULL;
 }
 
 struct error *service_find_leaks(struct service *service,
@@ -206,13 +334,7 @@ struct error *service_find_leaks(struct service *service,
 {
     CLEANUP(cleanup_leaks) struct service_leaks *leaks = NULL;
     (void)pthread_mutex_lock(&service->lock);
-    struct error *error = NULL;
-    if (!service_has_memory(service)) {
-        error = service_leaks_of_file(service, options, &leaks);
-    } else {
-        error = service_prepare(service);
-        error = error == NULL ? service_leaks_choose(service, options, &leaks) : error;
-    }
+    struct error *error = service_leaks_take(service, options, &leaks);
     (void)pthread_mutex_unlock(&service->lock);
     TRY(error);
     TRY(service_leaks_judge(leaks, options));

@@ -4,6 +4,7 @@
 
 #include "leak/finding.h"
 #include "service/service.h"
+#include "service/service_watch.h"
 
 enum service_freeze {
     SERVICE_FREEZE_AUTO,   /* look first; stop only when there is something to prove */
@@ -13,10 +14,10 @@ enum service_freeze {
 
 struct service_leaks_options {
     enum service_freeze freeze;
-    uint64_t max_stop_ns; /* longest stop; 0: no limit */
-    uint64_t explain;     /* goid whose reachability is to be explained by a path; 0 none */
-    const struct finding_history *history; /* of earlier looks, sorted by key, or NULL */
-    size_t history_count;
+    uint64_t max_stop_ns;        /* longest stop; 0: no limit */
+    uint64_t explain;            /* goid whose reachability is to be explained by a path; 0 none */
+    struct service_watch *watch; /* of the same service: this is one look of several; or NULL */
+    bool settle;                 /* the last look of the watch: leave nothing open for a next one */
     void (*progress)(void *context, uint64_t done, uint64_t total);
     void *progress_context;
 };
@@ -28,15 +29,22 @@ struct service_leaks {
     struct finding_reference *references;
     size_t reference_count;
     struct finding_list findings;
-    uint64_t stopped_ns;   /* how long the program was stopped for this answer */
+    struct service_watch_summary watch; /* looks 0: one look only */
+    uint64_t stopped_ns; /* how long the program was stopped for this answer; of a watch: in all */
     uint64_t copied_bytes; /* how much was copied */
     uint64_t analysis_ns;  /* time from the copy to the verdicts */
+    uint64_t moment_ns;    /* monotonic time of the look */
     bool proof_tried;      /* the memory was of one moment */
     char *obstacle;        /* why nothing could be proved, one line, or NULL */
     char *witness;         /* lines "what  where" of the path from a root, for explain; or NULL */
 };
 
-/* Answers for SERVICE. The program runs when this returns, whatever happened. */
+/* Answers for SERVICE. The program runs when this returns, whatever happened.
+ *
+ * With a watch, what was proved by an earlier look is not proved again while the same goroutine is
+ * in the same wait, and only what two looks in a row would prove without a stop is worth one: a
+ * look at a busy program may be torn. Findings know how they grew. A watch needs a live process:
+ * ERROR_USAGE. */
 NODISCARD struct error *service_find_leaks(struct service *service,
                                            const struct service_leaks_options *options,
                                            struct service_leaks **ret);

@@ -49,6 +49,9 @@ void process_descriptors_destroy(struct process_descriptors *descriptors);
 NODISCARD struct error *process_descriptors_describe(struct process_descriptors *descriptors,
                                                      int fd, struct string_builder *ret);
 
+/* How many descriptors PID has open. ERROR_GONE, ERROR_PERMISSION. */
+NODISCARD struct error *process_count_descriptors(pid_t pid, uint64_t *ret);
+
 /* The name of system call NUMBER on MACHINE ("futex"), or NULL when unknown. */
 const char *process_system_call_name(enum target_machine machine, int64_t number);
 

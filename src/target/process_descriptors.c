@@ -103,3 +103,15 @@ struct error *process_descriptors_describe(struct process_descriptors *descripto
     TRY(error);
     return process_descriptors_link(descriptors, link, ret);
 }
+
+struct error *process_count_descriptors(pid_t pid, uint64_t *ret)
+{
+    char path[64];
+    pid_t *numbers = NULL;
+    size_t count = 0;
+    (void)snprintf(path, sizeof path, "/proc/%d/fd", (int)pid);
+    TRY(proc_list_numbers(path, &numbers, &count));
+    free(numbers);
+    *ret = count;
+    return NULL;
+}
