@@ -7,6 +7,7 @@
 #include "target/target_core.h"
 
 #include "base/cleanup.h"
+#include "base/log.h"
 #include <elf.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -281,6 +282,24 @@ static struct error *target_core_map(struct target_core *core)
     return NULL;
 }
 
+/* Says when the file ends before the memory that its headers promise. */
+static void target_core_warn_cut(const struct target_core *core)
+{
+    uint64_t end = 0;
+    for (size_t i = 0; i < core->loads.count; i++) {
+        const struct target_core_load *load = &core->loads.items[i];
+        uint64_t size = load->file_size;
+        if (size > 0 && load->offset <= UINT64_MAX - size && load->offset + size > end) {
+            end = load->offset + size;
+        }
+    }
+    if (end > core->size) {
+        log_line(LOG_LEVEL_WARNING,
+                 "%s is cut off: its headers tell of %llu bytes, it has %llu; the rest is unknown",
+                 core->head.name, (unsigned long long)end, (unsigned long long)core->size);
+    }
+}
+
 /* Opens the file and sets the names. */
 static struct error *target_core_open(struct target_core *core, const char *path)
 {
@@ -312,6 +331,7 @@ static struct error *target_core_init(struct target_core *core, const char *path
 {
     TRY(target_core_open(core, path));
     TRY(target_core_segments(core));
+    target_core_warn_cut(core);
     core->head.pid = core->facts.pid;
     if (core->head.pid == 0 && core->threads.count > 0) {
         core->head.pid = core->threads.items[0].tid;

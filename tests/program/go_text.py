@@ -6,14 +6,15 @@ import re
 HEADER = re.compile(r"^goroutine (\d+)(?: gp=\S+ m=(?:nil|\d+ mp=\S+))? \[([^]]*)\]", re.M)
 
 
-def goroutines(text):
-    """The blocks of TEXT by goroutine id, as printed, without the blank lines around them."""
+def goroutines(text, repeats=False):
+    """The blocks of TEXT by goroutine id, as printed, without the blank lines around them. With REPEATS the
+    first block of a goroutine counts: a crash prints those again that have a thread."""
     blocks = {}
     for block in re.split(r"\n{2,}", text.strip("\n") + "\n"):
         found = HEADER.match(block)
         if found:
-            assert int(found[1]) not in blocks, f"goroutine {found[1]} twice"
-            blocks[int(found[1])] = block.rstrip("\n")
+            assert repeats or int(found[1]) not in blocks, f"goroutine {found[1]} twice"
+            blocks.setdefault(int(found[1]), block.rstrip("\n"))
     return blocks
 
 
@@ -55,3 +56,28 @@ def differences(want, got, leave_out=lambda block: False):
                                      lineterm="", n=1)
         texts.append("\n".join(lines))
     return "\n\n".join(texts)
+
+
+def full_stacks(data):
+    """The stacks of the JSON object of `dump --each` in the form of frames(), with all the frames that a crash
+    shows, the runtime's own and the wrappers that the compiler made."""
+    stacks = {}
+    for goroutine in data["goroutines"]:
+        found = [(frame["function"], f"{frame['file']}:{frame['line']}") for frame in goroutine["stack"] or []]
+        if goroutine["creator"]:
+            creator = goroutine["creator"]
+            found.append((f"created by {creator['function']}", f"{creator['file']}:{creator['line']}"))
+        stacks[goroutine["id"]] = found
+    return stacks
+
+
+def is_stack(block, stack):
+    """True when STACK, one of full_stacks(), is that of BLOCK, in whose middle a traceback may have left out
+    frames, with or without saying how many."""
+    parts = re.split(r"^\.\.\.(additional|\d+) frames elided\.\.\.$", block, flags=re.M)
+    if len(parts) == 1:
+        return stack == frames(block)
+    head, tail = frames(parts[0]), frames("\n" + parts[2].lstrip("\n"))
+    if parts[1] != "additional" and len(stack) != len(head) + int(parts[1]) + len(tail):
+        return False
+    return len(stack) > len(head) + len(tail) and stack[:len(head)] == head and stack[-len(tail):] == tail
