@@ -1,7 +1,10 @@
 /* Roots of the threads themselves: their registers, and the system stacks (g0, gsignal) that
- * runtime code runs on. All conservative: runtime code keeps no stack maps there. */
+ * runtime code runs on. All conservative: runtime code keeps no stack maps there. A thread in a
+ * signal handler keeps what it interrupted on its signal stack, registers included; what it was
+ * doing on its system stack is then known to nobody, so the whole stack counts. */
 #include "base/bytes.h"
 #include "base/cleanup.h"
+#include "base/hash_map.h"
 #include "goruntime/heap_scan.h"
 #include "goruntime/internal.h"
 #include "goruntime/roots.h"
@@ -11,6 +14,7 @@ enum {
     ROOTS_THREADS_MAX = 1 << 20,
     ROOTS_SYSTEM_STACK_WHOLE = 64 << 10, /* a system stack up to this size is read whole */
     ROOTS_SYSTEM_STACK_MAX = 16 << 20,
+    ROOTS_RED_ZONE = 128, /* bytes below its stack pointer that a C function may use */
     ROOTS_G_BYTES = 1024
 };
 
@@ -20,7 +24,13 @@ struct roots_thread_walk {
     void *context;
     const struct target_thread *threads;
     size_t thread_count;
+    struct hash_map by_tid; /* as the target sees it: index in threads */
     bool complete;
+};
+
+/* The fields of an m that lead to stacks. */
+struct roots_thread_m {
+    uint64_t g0, gsignal, curg, procid, link;
 };
 
 /* Reads SIZE bytes; a failure makes the walk incomplete. */
@@ -42,6 +52,7 @@ static struct error *roots_thread_words(struct roots_thread_walk *walk, uint64_t
 {
     start &= ~UINT64_C(7);
     if (start >= end || end - start > ROOTS_SYSTEM_STACK_MAX) {
+        walk->complete = walk->complete && start >= end;
         return NULL;
     }
     CLEANUP_FREE uint8_t *bytes = malloc(end - start);
@@ -55,35 +66,110 @@ static struct error *roots_thread_words(struct roots_thread_walk *walk, uint64_t
     return NULL;
 }
 
-/* Visits the system stack whose g is at G: from the stack pointer of the thread that is on it, else
- * from where it was left. */
-static struct error *roots_thread_stack(struct roots_thread_walk *walk, uint64_t g)
+/* The limits of the stack of the g at G, and where it was left; false when there is none. */
+static bool roots_thread_limits(struct roots_thread_walk *walk, uint64_t g, uint64_t *low,
+                                uint64_t *high, uint64_t *saved)
 {
     const struct layout *layout = walk->runtime->layout;
     uint8_t bytes[ROOTS_G_BYTES];
-    if (g == 0 || (size_t)layout->g.size > sizeof bytes ||
-        !roots_thread_read(walk, g, bytes, (size_t)layout->g.size)) {
+    if (g == 0) {
+        return false;
+    }
+    if ((size_t)layout->g.size > sizeof bytes) {
+        walk->complete = false;
+        return false;
+    }
+    if (!roots_thread_read(walk, g, bytes, (size_t)layout->g.size)) {
+        return false;
+    }
+    *low = bytes_u64(bytes + layout->g.stack_lo);
+    *high = bytes_u64(bytes + layout->g.stack_hi);
+    *saved = bytes_u64(bytes + layout->g.sched_sp);
+    return *low < *high;
+}
+
+/* Visits the signal stack whose g is at G: whole, or from SP when it is a large one that C made. */
+static struct error *roots_thread_signal_stack(struct roots_thread_walk *walk, uint64_t g,
+                                               uint64_t sp)
+{
+    uint64_t low;
+    uint64_t high;
+    uint64_t saved;
+    if (!roots_thread_limits(walk, g, &low, &high, &saved)) {
         return NULL;
     }
-    uint64_t low = bytes_u64(bytes + layout->g.stack_lo);
-    uint64_t high = bytes_u64(bytes + layout->g.stack_hi);
-    uint64_t saved = bytes_u64(bytes + layout->g.sched_sp);
-    for (size_t i = 0; i < walk->thread_count; i++) {
-        const struct target_registers *registers = &walk->threads[i].registers;
-        if (walk->threads[i].has_registers && registers->sp >= low && registers->sp < high) {
-            return roots_thread_words(walk, registers->sp, high);
-        }
-    }
-    if (low < high && high - low <= ROOTS_SYSTEM_STACK_WHOLE) {
+    bool on = sp >= low && sp < high;
+    if (high - low <= ROOTS_SYSTEM_STACK_WHOLE) {
         return roots_thread_words(walk, low, high);
     }
-    return saved >= low && saved < high ? roots_thread_words(walk, saved, high) : NULL;
+    return on ? roots_thread_words(walk, sp, high) : NULL;
+}
+
+/* Visits the system stack of M, whose thread's stack pointer is SP, 0 unknown: from there when the
+ * thread is on it; from where it was left when the thread is on its goroutine's stack or none; else
+ * whole. */
+static struct error *roots_thread_system_stack(struct roots_thread_walk *walk,
+                                               const struct roots_thread_m *m, uint64_t sp)
+{
+    uint64_t low;
+    uint64_t high;
+    uint64_t saved;
+    uint64_t own[3];
+    if (!roots_thread_limits(walk, m->g0, &low, &high, &saved)) {
+        return NULL;
+    }
+    for (size_t i = 0; sp == 0 && i < walk->thread_count; i++) {
+        uint64_t other = walk->threads[i].registers.sp; /* a thread not known to Go yet */
+        sp = other >= low && other < high ? other : 0;
+    }
+    if (sp >= low && sp < high) {
+        return roots_thread_words(walk, sp - low < ROOTS_RED_ZONE ? low : sp - ROOTS_RED_ZONE,
+                                  high);
+    }
+    if (high - low <= ROOTS_SYSTEM_STACK_WHOLE) {
+        return roots_thread_words(walk, low, high);
+    }
+    bool left = sp == 0 || (roots_thread_limits(walk, m->curg, &own[0], &own[1], &own[2]) &&
+                            sp >= own[0] && sp < own[1]);
+    return left && saved >= low && saved < high ? roots_thread_words(walk, saved, high)
+           : left                               ? NULL
+                                                : roots_thread_words(walk, low, high);
+}
+
+/* The stack pointer of the thread that calls itself TID; 0 unknown. */
+static uint64_t roots_thread_sp(const struct roots_thread_walk *walk, uint64_t tid)
+{
+    const uint64_t *index = tid == 0 ? NULL : hash_map_get(&walk->by_tid, tid);
+    return index == NULL ? 0 : walk->threads[*index].registers.sp;
+}
+
+/* Reads the m at ADDRESS. */
+static bool roots_thread_m(struct roots_thread_walk *walk, uint64_t address,
+                           struct roots_thread_m *ret)
+{
+    const struct layout *layout = walk->runtime->layout;
+    const struct {
+        int32_t offset;
+        uint64_t *field;
+    } fields[] = {{layout->m.g0, &ret->g0},
+                  {layout->m.gsignal, &ret->gsignal},
+                  {layout->m.curg, &ret->curg},
+                  {layout->m.procid, &ret->procid},
+                  {layout->m.alllink, &ret->link}};
+    for (size_t i = 0; i < sizeof fields / sizeof *fields; i++) {
+        uint8_t word[8];
+        if (!roots_thread_read(walk, address + (uint64_t)(uint32_t)fields[i].offset, word,
+                               sizeof word)) {
+            return false;
+        }
+        *fields[i].field = bytes_u64(word);
+    }
+    return true;
 }
 
 /* Visits the stacks of every m. */
 static struct error *roots_thread_ms(struct roots_thread_walk *walk)
 {
-    const struct layout *layout = walk->runtime->layout;
     uint8_t word[8];
     if (walk->runtime->globals.allm == 0) {
         walk->complete = false;
@@ -92,21 +178,49 @@ static struct error *roots_thread_ms(struct roots_thread_walk *walk)
     if (!roots_thread_read(walk, walk->runtime->globals.allm, word, sizeof word)) {
         return NULL;
     }
-    uint64_t m = bytes_u64(word);
-    for (size_t i = 0; m != 0; i++) {
-        uint64_t parts[2] = {0, 0};
+    uint64_t at = bytes_u64(word);
+    for (size_t i = 0; at != 0; i++) {
+        struct roots_thread_m m;
         if (i == ROOTS_THREADS_MAX) {
             walk->complete = false;
             return NULL;
         }
-        if (!roots_thread_read(walk, m + (uint64_t)(uint32_t)layout->m.g0, &parts[0], 8) ||
-            !roots_thread_read(walk, m + (uint64_t)(uint32_t)layout->m.gsignal, &parts[1], 8) ||
-            !roots_thread_read(walk, m + (uint64_t)(uint32_t)layout->m.alllink, word, 8)) {
+        if (!roots_thread_m(walk, at, &m)) {
             return NULL;
         }
-        TRY(roots_thread_stack(walk, parts[0]));
-        TRY(roots_thread_stack(walk, parts[1]));
-        m = bytes_u64(word);
+        uint64_t sp = roots_thread_sp(walk, m.procid);
+        TRY(roots_thread_system_stack(walk, &m, sp));
+        TRY(roots_thread_signal_stack(walk, m.gsignal, sp));
+        at = m.link;
+    }
+    return NULL;
+}
+
+/* Visits the registers of every thread. */
+static struct error *roots_thread_registers(struct roots_thread_walk *walk)
+{
+    bool amd64 = target_machine(walk->runtime->target) == TARGET_MACHINE_AMD64;
+    for (size_t i = 0; i < walk->thread_count; i++) {
+        const struct target_thread *thread = &walk->threads[i];
+        const struct target_registers *registers = &thread->registers;
+        pid_t tid = thread->inner_tid != 0 ? thread->inner_tid : thread->tid;
+        TRY(hash_map_put(&walk->by_tid, (uint64_t)tid, i));
+        /* Go on amd64 copies through vector registers; on arm64 it does not, and not every core
+         * has them. */
+        if (!thread->has_registers || (amd64 && !registers->has_vector)) {
+            walk->complete = false;
+        }
+        if (!thread->has_registers) {
+            continue;
+        }
+        for (size_t j = 0; j < sizeof registers->general / sizeof *registers->general; j++) {
+            if (registers->general[j] != 0) {
+                walk->visitor(walk->context, 0, registers->general[j]);
+            }
+        }
+        for (size_t j = 0; j < registers->vector_count; j++) {
+            walk->visitor(walk->context, 0, registers->vector[j]);
+        }
     }
     return NULL;
 }
@@ -119,19 +233,11 @@ struct error *roots_threads(struct goruntime *runtime, heap_visitor *visitor, vo
         .runtime = runtime, .visitor = visitor, .context = context, .complete = true};
     TRY(target_threads(runtime->target, &threads, &walk.thread_count));
     walk.threads = threads;
-    for (size_t i = 0; i < walk.thread_count; i++) {
-        if (!threads[i].has_registers) {
-            walk.complete = false;
-            continue;
-        }
-        size_t count = sizeof threads[i].registers.general / sizeof(uint64_t);
-        for (size_t j = 0; j < count; j++) {
-            if (threads[i].registers.general[j] != 0) {
-                visitor(context, 0, threads[i].registers.general[j]);
-            }
-        }
+    struct error *error = roots_thread_registers(&walk);
+    if (error == NULL) {
+        error = roots_thread_ms(&walk);
     }
-    TRY(roots_thread_ms(&walk));
+    hash_map_deinit(&walk.by_tid);
     *complete_ret = walk.complete;
-    return NULL;
+    return error;
 }

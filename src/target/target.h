@@ -39,11 +39,18 @@ struct target_range {
 };
 
 /* What is read of a thread; registers are known in cores and while the target is stopped. */
+enum { TARGET_VECTOR_WORDS = 304 };
+
 struct target_registers {
     uint64_t pc;
     uint64_t sp;
     /* amd64: rax rbx rcx rdx rsi rdi rbp rsp r8..r15, then orig_rax and fs_base; arm64: x0..x30. */
     uint64_t general[33];
+    /* Words of the vector registers that could be addresses, vector_count of them. Copying through
+     * such registers is how a pointer can be nowhere else for a moment. */
+    bool has_vector;
+    uint16_t vector_count;
+    uint64_t vector[TARGET_VECTOR_WORDS];
 };
 
 struct target_thread {

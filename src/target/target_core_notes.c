@@ -23,6 +23,7 @@ enum {
     TARGET_CORE_INFO_PID = 24,
     TARGET_CORE_INFO_NAME = 40,
     TARGET_CORE_VECTOR_MAX = 4096,
+    TARGET_CORE_VECTORS_MAX = 4096,   /* bytes of a note of vector registers that are looked at */
     TARGET_CORE_FILE_MAX = 256 << 20, /* bytes of NT_FILE */
     TARGET_CORE_PAGE_MAX = 1 << 30
 };
@@ -205,11 +206,30 @@ static struct error *target_core_files(struct target_core *core, struct target_c
     return error;
 }
 
+/* The vector registers of the thread whose status came last; EXTENDED as for the decoder. The
+ * larger note wins, whichever comes first. */
+static void target_core_vectors(struct target_core *core, struct target_core_reader *reader,
+                                uint64_t size, bool extended)
+{
+    uint8_t bytes[TARGET_CORE_VECTORS_MAX];
+    size_t have = size < sizeof bytes ? (size_t)size : sizeof bytes;
+    if (core->threads.count == 0) {
+        return;
+    }
+    struct target_registers *registers = &core->threads.items[core->threads.count - 1].registers;
+    if ((!registers->has_vector || extended) && target_core_reader_peek(reader, bytes, have)) {
+        target_registers_decode_vector(core->head.machine, bytes, have, extended, registers);
+    }
+}
+
 /* One note that the kernel wrote; the position is at its description. */
 static struct error *target_core_note(struct target_core *core, struct target_core_reader *reader,
                                       uint32_t type, uint64_t size)
 {
     switch (type) {
+    case NT_FPREGSET:
+        target_core_vectors(core, reader, size, false);
+        return NULL;
     case NT_PRSTATUS:
         return target_core_status(core, reader, size);
     case NT_PRPSINFO:
@@ -256,6 +276,9 @@ struct error *target_core_read_notes(struct target_core *core, uint64_t offset, 
         reader->position += name_size;
         if (memcmp(name, "CORE", 5) == 0) {
             TRY(target_core_note(core, reader, bytes_u32(header + 8), note_size));
+        } else if (memcmp(name, "LINUX", 6) == 0 && bytes_u32(header + 8) == NT_X86_XSTATE &&
+                   core->head.machine == TARGET_MACHINE_AMD64) {
+            target_core_vectors(core, reader, note_size, true);
         }
         if (padded > reader->end - reader->position) {
             return NULL;

@@ -61,6 +61,11 @@ const struct target_mapping *target_mappings_find(const struct target_mapping_li
 bool target_registers_decode(enum target_machine machine, const uint8_t *bytes, size_t size,
                              struct target_registers *ret);
 
+/* Adds the vector registers of MACHINE to REGISTERS: SIZE bytes of NT_FPREGSET (user_fpregs_struct,
+ * user_fpsimd_state) or, EXTENDED, of NT_X86_XSTATE. Called again, it replaces what it knew. */
+void target_registers_decode_vector(enum target_machine machine, const uint8_t *bytes, size_t size,
+                                    bool extended, struct target_registers *registers);
+
 /* The machine of an ELF header's first SIZE bytes at BYTES; ERROR_UNSUPPORTED for 32-bit,
  * big-endian or other machines, ERROR_CORRUPT when it is no ELF header. */
 NODISCARD struct error *target_machine_of_elf(const uint8_t *bytes, size_t size,

@@ -276,6 +276,21 @@ static struct error *target_stop_await(struct target_stop *stop)
     return NULL;
 }
 
+/* Takes the vector registers of THREAD: all that the processor has, else the basic ones. */
+static void target_stop_take_vector(struct target_stop_thread *thread)
+{
+    uint8_t bytes[4096];
+    struct iovec vector = {bytes, sizeof bytes};
+    bool extended =
+        TARGET_LIVE_HOST_MACHINE == TARGET_MACHINE_AMD64 &&
+        ptrace(PTRACE_GETREGSET, thread->tid, (void *)(uintptr_t)NT_X86_XSTATE, &vector) == 0;
+    if (extended ||
+        ptrace(PTRACE_GETREGSET, thread->tid, (void *)(uintptr_t)NT_FPREGSET, &vector) == 0) {
+        target_registers_decode_vector(TARGET_LIVE_HOST_MACHINE, bytes, vector.iov_len, extended,
+                                       &thread->registers);
+    }
+}
+
 /* Takes the registers of THREAD; a thread being killed has none. */
 static void target_stop_take_registers(struct target_stop_thread *thread)
 {
@@ -284,6 +299,9 @@ static void target_stop_take_registers(struct target_stop_thread *thread)
     if (ptrace(PTRACE_GETREGSET, thread->tid, (void *)(uintptr_t)NT_PRSTATUS, &vector) == 0) {
         thread->has_registers = target_registers_decode(TARGET_LIVE_HOST_MACHINE, bytes,
                                                         vector.iov_len, &thread->registers);
+    }
+    if (thread->has_registers) {
+        target_stop_take_vector(thread);
     }
 }
 
