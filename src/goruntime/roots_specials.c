@@ -99,6 +99,8 @@ static void roots_special(struct roots_walk *walk, const struct heap_span *span,
         roots_pointees(walk, span, offset);
         size = (size_t)layout->special_finalizer.size;
     } else if (kind == layout->special_kind_weak_handle) {
+        /* Whoever holds the handle may make it strong again: no collection runs before we judge. */
+        roots_word(walk, address, span->start + offset);
         size = (size_t)layout->special_weak_handle.size;
     } else if (kind == layout->special_kind_cleanup) {
         size = (size_t)layout->special_cleanup.size;
