@@ -17,9 +17,10 @@
 
 enum {
     HEAP_SPAN_STATE_IN_USE = 1,
-    HEAP_SPANS_MAX = 1 << 27,    /* 1 TiB of 8 KiB spans */
-    HEAP_ARENAS_MAX = 1 << 22,   /* the whole 48-bit address space */
-    HEAP_INLINE_MARK_BYTES = 128 /* sizeof(spanInlineMarkBits), 1.25 on */
+    HEAP_SPANS_MAX = 1 << 27,     /* 1 TiB of 8 KiB spans */
+    HEAP_ARENAS_MAX = 1 << 22,    /* the whole 48-bit address space */
+    HEAP_SHARED_SPAN = 128 << 10, /* a span of several objects is smaller; bounds the reciprocal */
+    HEAP_INLINE_MARK_BYTES = 128  /* sizeof(spanInlineMarkBits), 1.25 on */
 };
 
 struct heap_reading {
@@ -86,7 +87,8 @@ static struct error *heap_visit_span(void *context, const struct gather_item *it
     if (pages == 0 || pages > UINT32_MAX || span.start % (1 << HEAP_PAGE_SHIFT) != 0 ||
         span.start + size < span.start || span.start >> 48 != 0 || span.element_size == 0 ||
         span.element_size > size || count == 0 || count > size / span.element_size ||
-        span.limit < span.start || span.limit > span.start + size) {
+        (count > 1 && size > HEAP_SHARED_SPAN) || span.limit < span.start ||
+        span.limit > span.start + size) {
         reading->heap->odd_spans++;
         return NULL;
     }

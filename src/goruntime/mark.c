@@ -176,7 +176,10 @@ struct error *mark_hide_sudogs(struct mark *mark, const uint64_t *addresses, siz
     }
     for (size_t i = 0; i < count; i++) {
         struct heap_object object;
-        if (heap_find(mark->heap, addresses[i], &object)) {
+        uint64_t size = (uint64_t)(uint32_t)mark->heap->runtime->layout->sudog.size;
+        /* What is no sudog by its place and size keeps its words, whatever list led here. */
+        if (heap_find(mark->heap, addresses[i], &object) && object.address == addresses[i] &&
+            object.size >= size && object.size < 2 * size) {
             TRY(mark_set_add(&mark->hidden, mark->heap, &object));
         }
     }
