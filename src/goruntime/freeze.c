@@ -53,9 +53,12 @@ static struct error *freeze_take(struct freeze *freeze, struct target *target,
     if (ours) {
         TRY(target_stop(target, options->max_stop_ns));
     }
+    struct error *error = target_refresh_mappings(freeze->copy);
     uint64_t deadline =
         options->stop && options->max_stop_ns != 0 ? clock_now() + options->max_stop_ns : 0;
-    struct error *error = freeze_copy(freeze, survey, deadline);
+    if (error == NULL) {
+        error = freeze_copy(freeze, survey, deadline);
+    }
     freeze->consistent =
         error == NULL && (target_kind(target) == TARGET_KIND_LIVE
                               ? target_is_stopped(target) && target_stop_held(target)

@@ -171,9 +171,11 @@ static struct error *freeze_survey_goroutine(const struct goroutine_record *reco
     if (!goroutine_is_alive(record) || record->stack_lo >= record->stack_hi) {
         return NULL;
     }
+    /* Who has an m outside of system calls executes, whatever its status says. */
     bool parked = record->status != GOROUTINE_STATUS_RUNNING &&
-                  record->status != GOROUTINE_STATUS_COPYSTACK && record->sp >= record->stack_lo &&
-                  record->sp < record->stack_hi;
+                  record->status != GOROUTINE_STATUS_COPYSTACK &&
+                  (record->m == 0 || record->status == GOROUTINE_STATUS_SYSCALL) &&
+                  record->sp >= record->stack_lo && record->sp < record->stack_hi;
     uint64_t low = parked ? record->sp : record->stack_lo;
     TRY(freeze_add(survey, low, record->stack_hi - low));
     if (record->waiting != 0) {
@@ -227,16 +229,11 @@ struct error *freeze_survey_foreign(struct goruntime *runtime, struct freeze_sur
 {
     CLEANUP_FREE struct copy_range *ranges = NULL;
     size_t count = 0;
-    struct heap heap = {.runtime = runtime};
-    struct error *error = heap_read_spans(&heap);
-    if (error == NULL) {
-        error = roots_foreign_ranges(runtime, heap.lowest, heap.highest, &ranges, &count);
+    TRY(roots_foreign_ranges(runtime, &ranges, &count));
+    for (size_t i = 0; i < count; i++) {
+        TRY(freeze_add(survey, ranges[i].address, ranges[i].size));
     }
-    for (size_t i = 0; error == NULL && i < count; i++) {
-        error = freeze_add(survey, ranges[i].address, ranges[i].size);
-    }
-    free(heap.spans);
-    return error;
+    return NULL;
 }
 
 /* Visits nothing: the visit itself is what fetches. */

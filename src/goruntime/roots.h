@@ -8,12 +8,13 @@
 /* Words of data and bss of every module by their pointer masks; conservative when a mask is
  * unreadable. COMPLETE_RET becomes false when bytes were unreadable. In programs with cgo also
  * every aligned word of every other writable mapping outside Go's heap. */
-NODISCARD struct error *roots_globals(struct goruntime *runtime, const struct heap *heap,
-                                      heap_visitor *visitor, void *context, bool *complete_ret);
+NODISCARD struct error *roots_globals(struct goruntime *runtime, heap_visitor *visitor,
+                                      void *context, bool *complete_ret);
 
 /* Finalizers, cleanups, weak handles and pins (specials of every span), the finalizer and cleanup
- * queues. What an object with a finalizer points to is visited, not the object. Unknown kinds are
- * read conservatively. */
+ * queues. What an object with a finalizer points to is visited, not the object; an object with a
+ * weak handle is visited, as the handle may yield it at any time. Unknown kinds are read
+ * conservatively. */
 NODISCARD struct error *roots_specials(struct goruntime *runtime, const struct heap *heap,
                                        heap_visitor *visitor, void *context, bool *complete_ret);
 

@@ -11,10 +11,16 @@
 #include "base/vector.h"
 #include "goruntime/heap_internal.h"
 #include "goruntime/internal.h"
+#include "image/function.h"
 #include <stdlib.h>
 #include <string.h>
 
-enum { FOREIGN_THREADS_MAX = 1 << 20, FOREIGN_RED_ZONE = 128, FOREIGN_ARENA_TABLE = 8 << 22 };
+enum {
+    FOREIGN_THREADS_MAX = 1 << 20,
+    FOREIGN_RED_ZONE = 128,
+    FOREIGN_ARENA_TABLE = 8 << 22,
+    FOREIGN_ARENAS_MAX = 1 << 22
+};
 
 /* A range that is not C's. */
 struct foreign_range {
@@ -27,11 +33,18 @@ struct foreign {
     VECTOR(struct copy_range) found;
 };
 
-/* True when C code shares the process: a C library or a brk heap is mapped. */
-static bool foreign_has_c(struct target *target)
+/* True when C code shares the process: a C library or a brk heap is mapped, or Go code that C calls
+ * is linked in (a core does not name the brk heap). */
+static bool foreign_has_c(struct goruntime *runtime)
 {
     size_t count;
-    const struct target_mapping *mappings = target_mappings(target, &count);
+    struct function function;
+    const struct target_mapping *mappings = target_mappings(runtime->target, &count);
+    struct error *error = function_find_name(runtime->image, "crosscall2", &function);
+    if (error == NULL) {
+        return true;
+    }
+    error_destroy(error);
     for (size_t i = 0; i < count; i++) {
         const char *path = mappings[i].path;
         if (strcmp(path, "[heap]") == 0 || strstr(path, ".so") != NULL ||
@@ -62,26 +75,56 @@ static bool foreign_word(struct foreign *foreign, uint64_t address, uint64_t *re
     return true;
 }
 
-/* Leaves out the unused part of the system stack of g0 at G; every thread's registers are in
- * THREADS. */
-static struct error *foreign_exclude_stack(struct foreign *foreign, uint64_t g,
-                                           const struct target_thread *threads, size_t count)
+/* The stack of the g at G; false when it cannot be read. */
+static bool foreign_stack(struct foreign *foreign, uint64_t g, uint64_t *low, uint64_t *high)
 {
     const struct layout *layout = foreign->runtime->layout;
+    return g != 0 && foreign_word(foreign, g + (uint64_t)(uint32_t)layout->g.stack_lo, low) &&
+           foreign_word(foreign, g + (uint64_t)(uint32_t)layout->g.stack_hi, high) && *low < *high;
+}
+
+/* Finds how far down the system stack [LOW, HIGH) of the m at M is in use; false when nobody knows,
+ * as while its thread handles a signal. */
+static bool foreign_stack_pointer(struct foreign *foreign, uint64_t m, uint64_t low, uint64_t high,
+                                  const struct target_thread *threads, size_t count, uint64_t *ret)
+{
+    const struct layout *layout = foreign->runtime->layout;
+    uint64_t tid = 0;
+    uint64_t g0 = 0;
+    uint64_t curg = 0;
+    uint64_t own[2];
+    const struct target_thread *thread = NULL;
+    if (!foreign_word(foreign, m + (uint64_t)(uint32_t)layout->m.procid, &tid) ||
+        !foreign_word(foreign, m + (uint64_t)(uint32_t)layout->m.g0, &g0) ||
+        !foreign_word(foreign, m + (uint64_t)(uint32_t)layout->m.curg, &curg) ||
+        !foreign_word(foreign, g0 + (uint64_t)(uint32_t)layout->g.sched_sp, ret)) {
+        return false;
+    }
+    for (size_t i = 0; i < count; i++) {
+        uint64_t sp = threads[i].registers.sp;
+        pid_t inner = threads[i].inner_tid != 0 ? threads[i].inner_tid : threads[i].tid;
+        if (sp >= low && sp < high) {
+            *ret = sp;
+            return true;
+        }
+        thread = tid != 0 && (uint64_t)inner == tid ? &threads[i] : thread;
+    }
+    return thread == NULL || (foreign_stack(foreign, curg, &own[0], &own[1]) &&
+                              thread->registers.sp >= own[0] && thread->registers.sp < own[1]);
+}
+
+/* Leaves out the unused part of the system stack of the m at M. */
+static struct error *foreign_exclude_stack(struct foreign *foreign, uint64_t m,
+                                           const struct target_thread *threads, size_t count)
+{
+    uint64_t g0;
     uint64_t low;
     uint64_t high;
     uint64_t live;
-    if (!foreign_word(foreign, g + (uint64_t)(uint32_t)layout->g.stack_lo, &low) ||
-        !foreign_word(foreign, g + (uint64_t)(uint32_t)layout->g.stack_hi, &high) ||
-        !foreign_word(foreign, g + (uint64_t)(uint32_t)layout->g.sched_sp, &live)) {
-        return NULL;
-    }
-    for (size_t i = 0; i < count; i++) {
-        if (threads[i].registers.sp >= low && threads[i].registers.sp < high) {
-            live = threads[i].registers.sp;
-        }
-    }
-    if (live < low || live >= high || live - low <= FOREIGN_RED_ZONE) {
+    if (!foreign_word(foreign, m + (uint64_t)(uint32_t)foreign->runtime->layout->m.g0, &g0) ||
+        !foreign_stack(foreign, g0, &low, &high) ||
+        !foreign_stack_pointer(foreign, m, low, high, threads, count, &live) || live < low ||
+        live >= high || live - low <= FOREIGN_RED_ZONE) {
         return NULL;
     }
     return foreign_exclude(foreign, low, live - FOREIGN_RED_ZONE);
@@ -105,11 +148,7 @@ static struct error *foreign_exclude_stacks(struct foreign *foreign)
         return NULL;
     }
     for (size_t i = 0; m != 0 && i < FOREIGN_THREADS_MAX; i++) {
-        uint64_t g;
-        if (!foreign_word(foreign, m + (uint64_t)(uint32_t)layout->m.g0, &g)) {
-            return NULL;
-        }
-        TRY(foreign_exclude_stack(foreign, g, threads, count));
+        TRY(foreign_exclude_stack(foreign, m, threads, count));
         if (!foreign_word(foreign, m + (uint64_t)(uint32_t)layout->m.alllink, &m)) {
             return NULL;
         }
@@ -143,6 +182,47 @@ static struct error *foreign_exclude_arenas(struct foreign *foreign)
         return NULL;
     }
     return foreign_exclude(foreign, table, table + FOREIGN_ARENA_TABLE);
+}
+
+/* Leaves out the arenas whose numbers the slice of words at ADDRESS holds. */
+static struct error *foreign_exclude_heap_list(struct foreign *foreign, uint64_t address)
+{
+    uint64_t base = heap_arena_index(foreign->runtime->layout, 0);
+    uint64_t array;
+    uint64_t count;
+    if (!foreign_word(foreign, address, &array) || !foreign_word(foreign, address + 8, &count)) {
+        return NULL;
+    }
+    count = count > FOREIGN_ARENAS_MAX ? 0 : count;
+    CLEANUP_FREE uint64_t *numbers = malloc(count * sizeof *numbers + 1);
+    if (numbers == NULL) {
+        return error_no_memory();
+    }
+    struct error *error =
+        target_read(foreign->runtime->target, array, numbers, count * sizeof *numbers);
+    if (error != NULL) {
+        error_destroy(error); /* then more counts as C's than is */
+        return NULL;
+    }
+    for (uint64_t i = 0; i < count; i++) {
+        uint64_t start = (numbers[i] - base) << HEAP_ARENA_SHIFT;
+        TRY(foreign_exclude(foreign, start, start + (UINT64_C(1) << HEAP_ARENA_SHIFT)));
+    }
+    return NULL;
+}
+
+/* Leaves out Go's heap, arena by arena: C's memory may lie between two. */
+static struct error *foreign_exclude_heap(struct foreign *foreign)
+{
+    const struct layout *layout = foreign->runtime->layout;
+    uint64_t mheap = foreign->runtime->globals.mheap;
+    const int32_t lists[] = {layout->mheap.all_arenas, layout->mheap.user_arena_arenas};
+    for (size_t i = 0; mheap != 0 && i < 2; i++) {
+        if (lists[i] != LAYOUT_ABSENT) {
+            TRY(foreign_exclude_heap_list(foreign, mheap + (uint64_t)(uint32_t)lists[i]));
+        }
+    }
+    return NULL;
 }
 
 /* Leaves out the span records: a span's start address is also that of its first object. */
@@ -209,9 +289,9 @@ static bool foreign_is_candidate(const struct target_mapping *mapping)
 }
 
 /* Collects the exclusions and then what is left. */
-static struct error *foreign_collect(struct foreign *foreign, uint64_t heap_low, uint64_t heap_high)
+static struct error *foreign_collect(struct foreign *foreign)
 {
-    TRY(foreign_exclude(foreign, heap_low, heap_high));
+    TRY(foreign_exclude_heap(foreign));
     TRY(foreign_exclude_modules(foreign));
     TRY(foreign_exclude_arenas(foreign));
     TRY(foreign_exclude_spans(foreign));
@@ -230,16 +310,16 @@ static struct error *foreign_collect(struct foreign *foreign, uint64_t heap_low,
     return NULL;
 }
 
-struct error *roots_foreign_ranges(struct goruntime *runtime, uint64_t heap_low, uint64_t heap_high,
-                                   struct copy_range **ret, size_t *count_ret)
+struct error *roots_foreign_ranges(struct goruntime *runtime, struct copy_range **ret,
+                                   size_t *count_ret)
 {
     struct foreign foreign = {.runtime = runtime};
     *ret = NULL;
     *count_ret = 0;
-    if (!foreign_has_c(runtime->target)) {
+    if (!foreign_has_c(runtime)) {
         return NULL;
     }
-    struct error *error = foreign_collect(&foreign, heap_low, heap_high);
+    struct error *error = foreign_collect(&foreign);
     vector_deinit(&foreign.excluded);
     if (error != NULL) {
         vector_deinit(&foreign.found);

@@ -6,11 +6,10 @@
 #include "target/copy.h"
 
 /* The ranges that C code may use, in programs that hold C code (else none): writable mappings
- * outside [HEAP_LOW, HEAP_HIGH), outside the sections of Go modules, outside memory that the kernel
+ * outside Go's arenas, outside the sections of Go modules, outside memory that the kernel
  * knows to be the Go runtime's, and outside the unused parts of system stacks. *RET is the caller's
  * array, sorted. */
-NODISCARD struct error *roots_foreign_ranges(struct goruntime *runtime, uint64_t heap_low,
-                                             uint64_t heap_high, struct copy_range **ret,
+NODISCARD struct error *roots_foreign_ranges(struct goruntime *runtime, struct copy_range **ret,
                                              size_t *count_ret);
 
 #endif

@@ -70,11 +70,8 @@ static struct error *roots_section(struct target *target, uint64_t start, uint64
     return NULL;
 }
 
-/* True when MAPPING can only hold C data: writable, readable, outside Go's heap and Go's own
- * sections. */
-
-struct error *roots_globals(struct goruntime *runtime, const struct heap *heap,
-                            heap_visitor *visitor, void *context, bool *complete_ret)
+struct error *roots_globals(struct goruntime *runtime, heap_visitor *visitor, void *context,
+                            bool *complete_ret)
 {
     *complete_ret = true;
     for (size_t i = 0; i < image_module_count(runtime->image); i++) {
@@ -86,7 +83,7 @@ struct error *roots_globals(struct goruntime *runtime, const struct heap *heap,
     }
     CLEANUP_FREE struct copy_range *foreign = NULL;
     size_t count = 0;
-    TRY(roots_foreign_ranges(runtime, heap->lowest, heap->highest, &foreign, &count));
+    TRY(roots_foreign_ranges(runtime, &foreign, &count));
     for (size_t i = 0; i < count; i++) {
         roots_range(runtime->target, foreign[i].address, foreign[i].address + foreign[i].size, NULL,
                     0, visitor, context, complete_ret);

@@ -242,7 +242,7 @@ static struct error *proof_add_roots(struct proof *proof)
 {
     struct goruntime *runtime = proof->runtime;
     bool complete[3] = {true, true, true};
-    TRY(roots_globals(runtime, proof->heap, proof_visit_root, proof->mark, &complete[0]));
+    TRY(roots_globals(runtime, proof_visit_root, proof->mark, &complete[0]));
     TRY(roots_specials(runtime, proof->heap, proof_visit_root, proof->mark, &complete[1]));
     TRY(roots_threads(runtime, proof_visit_root, proof->mark, &complete[2]));
     proof->complete = complete[0] && complete[1] && complete[2];

@@ -91,7 +91,7 @@ static struct error *witness_add_globals(struct witness *witness)
     struct proof *proof = witness->proof;
     bool complete;
     witness->root = (struct witness_root){UINT32_MAX, 0, NULL, "global variable"};
-    TRY(roots_globals(proof->runtime, proof->heap, witness_visit_root, witness, &complete));
+    TRY(roots_globals(proof->runtime, witness_visit_root, witness, &complete));
     witness->root.what = "finalizer, cleanup or pinned object";
     TRY(roots_specials(proof->runtime, proof->heap, witness_visit_root, witness, &complete));
     witness->root.what = "register or system stack of a thread";

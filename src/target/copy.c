@@ -207,16 +207,6 @@ static void copy_destroy(struct target *target)
     free(copy);
 }
 
-static const struct target_operations copy_operations = {
-    .destroy = copy_destroy,
-    .read_ranges = copy_read_ranges,
-    .view = copy_view,
-    .open_file = copy_open_file,
-    .threads = copy_threads,
-    .system_call = copy_system_call,
-    .monotonic_now = copy_monotonic_now,
-};
-
 /* Takes over the base's mappings as they are now. */
 static struct error *copy_mappings(struct copy *copy)
 {
@@ -243,6 +233,28 @@ static struct error *copy_mappings(struct copy *copy)
     copy->head.mappings = list;
     return NULL;
 }
+
+/* What has been mapped since the copy was made may hold what C keeps. */
+static struct error *copy_refresh(struct target *target)
+{
+    struct copy *copy = (struct copy *)target;
+    if (copy->sealed) {
+        return NULL;
+    }
+    TRY(target_refresh_mappings(copy->base));
+    return copy_mappings(copy);
+}
+
+static const struct target_operations copy_operations = {
+    .destroy = copy_destroy,
+    .refresh = copy_refresh,
+    .read_ranges = copy_read_ranges,
+    .view = copy_view,
+    .open_file = copy_open_file,
+    .threads = copy_threads,
+    .system_call = copy_system_call,
+    .monotonic_now = copy_monotonic_now,
+};
 
 struct error *copy_create(struct target *base, struct target **ret)
 {
