@@ -20,8 +20,11 @@ enum {
     ROOTS_G_BYTES = 1024,
     ROOTS_VECTOR_BYTES_AMD64 = 2112, /* xRegState, 1.26 on */
     ROOTS_VECTOR_BYTES_ARM64 = 512,
-    ROOTS_CACHE_SIZE = 16 << 20
+    ROOTS_CACHE_SIZE = 16 << 20,
+    ROOTS_STATUS_SYSCALL = 3
 };
+
+#define ROOTS_STATUS_SCAN UINT32_C(0x1000)
 
 /* A stack object of a frame that was met. */
 struct roots_stack_object {
@@ -387,6 +390,29 @@ static struct roots_stack_start roots_stack_begin(const struct layout *layout, c
                                       bytes_u64(bytes + layout->g.sched_lr), UNWIND_PARKED};
 }
 
+/* What of the stack of the g in BYTES counts, and how: [*LOW_RET, *HIGH_RET) by maps from START, or
+ * every word. A g that an m has though it is neither running nor in a system call executes on the
+ * system stack (casGToWaiting): sched is stale. A collector that holds it (scan bit) may be moving
+ * its stack: every word has arrived in the new one, but pointers into it have not been adjusted. */
+static enum roots_stack_mode roots_stack_choose(const struct layout *layout, const uint8_t *bytes,
+                                                struct roots_stack_start *start,
+                                                enum roots_stack_mode mode, uint64_t *low_ret,
+                                                uint64_t *high_ret)
+{
+    uint32_t status = bytes_u32(bytes + layout->g.atomicstatus);
+    *low_ret = bytes_u64(bytes + layout->g.stack_lo);
+    *high_ret = bytes_u64(bytes + layout->g.stack_hi);
+    *start = roots_stack_begin(layout, bytes);
+    bool held = bytes_u64(bytes + layout->g.m) != 0 &&
+                (status & ~ROOTS_STATUS_SCAN) != ROOTS_STATUS_SYSCALL;
+    if (mode == ROOTS_STACK_CONSERVATIVE || held || start->sp < *low_ret ||
+        start->sp >= *high_ret) {
+        return ROOTS_STACK_CONSERVATIVE;
+    }
+    *low_ret = start->sp;
+    return (status & ROOTS_STATUS_SCAN) != 0 ? ROOTS_STACK_CONSERVATIVE : ROOTS_STACK_PRECISE;
+}
+
 struct error *roots_stacks_visit(struct roots_stacks *stacks, uint64_t g,
                                  enum roots_stack_mode mode, heap_visitor *visitor, void *context,
                                  bool *complete_ret)
@@ -408,14 +434,10 @@ struct error *roots_stacks_visit(struct roots_stacks *stacks, uint64_t g,
     stacks->objects.count = 0;
     stacks->pointers.count = 0;
     stacks->trail.count = 0;
-    uint64_t low = bytes_u64(bytes + layout->g.stack_lo);
-    uint64_t high = bytes_u64(bytes + layout->g.stack_hi);
-    struct roots_stack_start start = roots_stack_begin(layout, bytes);
-    if (mode == ROOTS_STACK_PRECISE && start.sp >= low && start.sp < high) {
-        low = start.sp;
-    } else {
-        mode = ROOTS_STACK_CONSERVATIVE;
-    }
+    uint64_t low;
+    uint64_t high;
+    struct roots_stack_start start;
+    mode = roots_stack_choose(layout, bytes, &start, mode, &low, &high);
     TRY(roots_stack_load(stacks, low, high));
     if (mode == ROOTS_STACK_PRECISE && stacks->high > stacks->low) {
         TRY(roots_stack_walk(stacks, start));
