@@ -1,7 +1,7 @@
 /* Telling formats apart by their first bytes:
  *   gzip      1f 8b 08 (RFC 1952); what is inside decides
  *   pprof     profile.proto without compression: fields 1 to 15, each of the wire type that it has
- *             there, the first of them a sample_type
+ *             there (Go's own begin with period_type, others with sample_type)
  *   counted   a line "goroutine profile: total N" (or goroutineleak), which pprof.WriteTo(w, 1)
  * begins with; before it there may be what a server or a shell printed Go text   all other text */
 #include "base/cursor.h"
@@ -39,7 +39,7 @@ static bool recognize_is_pprof(const uint8_t *bytes, size_t size)
 {
     struct cursor cursor;
     size_t fields = 0;
-    if (size < 4 || bytes[0] != (1 << 3 | RECOGNIZE_BYTES)) {
+    if (size < 4) {
         return false;
     }
     cursor_init(&cursor, bytes, size, "profile", 0);

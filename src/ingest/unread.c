@@ -10,11 +10,3 @@ struct error *ingest_counted_read(const uint8_t *bytes, size_t size,
     (void)builder;
     return error_create(ERROR_UNSUPPORTED, "goroutine profiles as text (debug=1) are not read yet");
 }
-
-struct error *ingest_pprof_read(const uint8_t *bytes, size_t size, struct snapshot_builder *builder)
-{
-    (void)bytes;
-    (void)size;
-    (void)builder;
-    return error_create(ERROR_UNSUPPORTED, "pprof profiles are not read yet");
-}
