@@ -1,5 +1,6 @@
 #include "service/service_file.h"
 #include "base/cleanup.h"
+#include "ingest/fetch.h"
 #include "ingest/ingest.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -8,9 +9,14 @@
 #include <string.h>
 #include <unistd.h>
 
+/* More than a dump of a million goroutines takes; what the runtime prints ends at 64 MiB. */
+#define SERVICE_FILE_FETCH_MAX ((size_t)1 << 30)
+
 struct service_file {
     int descriptor; /* owned; -1 for a URL */
-    char *name;     /* of a URL, the URL itself */
+    char *name;     /* of a URL, the URL itself without user and password */
+    char *url;      /* NULL for a file; of a server the address of its profiles, with a slash */
+    bool server;    /* the URL names a server, which is asked for what it has */
     uint64_t dump;
     bool used;
 };
@@ -51,10 +57,27 @@ struct error *service_file_create(int descriptor, const char *path, uint64_t dum
     return service_file_make(descriptor, name, dump, ret);
 }
 
+/* Opens a URL; nothing is fetched yet. */
+static struct error *service_file_open_url(const char *url, struct service_file **ret)
+{
+    enum fetch_kind kind;
+    CLEANUP_FREE char *address = NULL;
+    char *name = NULL;
+    TRY(fetch_examine(url, &kind, &address));
+    if (address == NULL && (address = strdup(url)) == NULL) {
+        return error_no_memory();
+    }
+    TRY(fetch_display(url, &name));
+    TRY(service_file_make(-1, name, INGEST_LAST_DUMP, ret));
+    (*ret)->url = TAKE(address);
+    (*ret)->server = kind == FETCH_SERVER;
+    return NULL;
+}
+
 struct error *service_file_open_special(const char *text, struct service_file **ret)
 {
     if (service_file_is_url(text)) {
-        return error_create(ERROR_UNSUPPORTED, "%s: this build cannot fetch URLs", text);
+        return service_file_open_url(text, ret);
     }
     if (isatty(STDIN_FILENO) == 1) {
         return error_advise(error_create(ERROR_USAGE, "standard input is a terminal"),
@@ -74,6 +97,7 @@ void service_file_close(struct service_file *file)
     }
     cleanup_close(&file->descriptor);
     free(file->name);
+    free(file->url);
     free(file);
 }
 
@@ -82,8 +106,61 @@ const char *service_file_name(const struct service_file *file)
     return file->name;
 }
 
+/* Fetches the URL followed by TAIL. */
+static struct error *service_file_fetch(const struct service_file *file, const char *tail,
+                                        uint8_t **ret, size_t *size_ret)
+{
+    char *url;
+    if (asprintf(&url, "%s%s", file->url, tail) < 0) {
+        return error_no_memory();
+    }
+    struct error *error = fetch_url(url, SERVICE_FILE_FETCH_MAX, ret, size_ret);
+    free(url);
+    return error;
+}
+
+/* Lets the program look for leaks itself (Go 1.27): what it finds is marked in the text that it
+ * prints afterwards. */
+static struct error *service_file_ask_leaks(const struct service_file *file,
+                                            struct snapshot_builder *builder)
+{
+    CLEANUP_FREE uint8_t *bytes = NULL;
+    size_t size = 0;
+    struct error *error = service_file_fetch(file, "goroutineleak?debug=1", &bytes, &size);
+    if (error == NULL) {
+        return NULL;
+    }
+    if (error_code(error) == ERROR_OUT_OF_MEMORY || error_code(error) == ERROR_GONE ||
+        error_code(error) == ERROR_PERMISSION) {
+        return error;
+    }
+    bool absent = error_code(error) == ERROR_NOT_FOUND;
+    struct error *failure =
+        absent ? snapshot_builder_note(builder, "the program has no goroutineleak profile of its "
+                                                "own (Go 1.27 brings it)")
+               : snapshot_builder_note(builder, "no leak profile: %s", error_message(error));
+    error_destroy(error);
+    return failure;
+}
+
+/* Reads what is behind a URL. */
+static struct error *service_file_read_url(const struct service_file *file,
+                                           struct snapshot_builder *builder)
+{
+    CLEANUP_FREE uint8_t *bytes = NULL;
+    size_t size = 0;
+    if (file->server) {
+        TRY(service_file_ask_leaks(file, builder));
+    }
+    TRY(service_file_fetch(file, file->server ? "goroutine?debug=2" : "", &bytes, &size));
+    return ingest_read(bytes, size, file->dump, builder);
+}
+
 struct error *service_file_read(struct service_file *file, struct snapshot_builder *builder)
 {
+    if (file->url != NULL) {
+        return service_file_read_url(file, builder);
+    }
     bool again = lseek(file->descriptor, 0, SEEK_SET) == 0;
     if (file->used && !again) {
         return error_advise(error_create(ERROR_USAGE, "a pipe can be read only once"),
