@@ -34,13 +34,19 @@ enum service_count_state {
     SERVICE_COUNT_ABANDONED
 };
 
+/* What a look at a process tells. */
+struct service_count {
+    uint64_t user;
+    uint64_t system;
+    char go_version[64]; /* what the runtime itself says; cut when longer */
+};
+
 /* One process to look at. */
 struct service_count_job {
     pid_t pid;
     enum service_count_state state;
     uint64_t deadline; /* clock_now of its end while running */
-    uint64_t user;
-    uint64_t system;
+    struct service_count found;
     struct error *error; /* why there are no counts */
 };
 
@@ -56,7 +62,7 @@ struct service_count_pool {
 };
 
 /* Counts the goroutines of PID. */
-static struct error *service_count_process(pid_t pid, uint64_t *user, uint64_t *system)
+static struct error *service_count_process(pid_t pid, struct service_count *ret)
 {
     CLEANUP(cleanup_target) struct target *target = NULL;
     TRY(target_open_pid(pid, &target));
@@ -64,7 +70,8 @@ static struct error *service_count_process(pid_t pid, uint64_t *user, uint64_t *
     TRY(image_create(target, &image));
     CLEANUP(cleanup_runtime) struct goruntime *runtime = NULL;
     TRY(goruntime_create(target, image, &runtime));
-    return goruntime_count(runtime, user, system);
+    (void)snprintf(ret->go_version, sizeof ret->go_version, "%s", image_go_version(image));
+    return goruntime_count(runtime, &ret->user, &ret->system);
 }
 
 /* Leaves POOL, whose lock is held, and frees it when nobody else is there. */
@@ -91,15 +98,14 @@ static bool service_count_do(struct service_count_pool *pool, struct service_cou
     job->deadline = clock_now() + SERVICE_COUNT_LIMIT_NS;
     (void)pthread_cond_signal(&pool->changed);
     (void)pthread_mutex_unlock(&pool->lock);
-    uint64_t user = 0, system = 0;
-    struct error *error = service_count_process(job->pid, &user, &system);
+    struct service_count found = {0};
+    struct error *error = service_count_process(job->pid, &found);
     (void)pthread_mutex_lock(&pool->lock);
     if (job->state == SERVICE_COUNT_ABANDONED) {
         error_destroy(error);
         return false;
     }
-    job->user = user;
-    job->system = system;
+    job->found = found;
     job->error = error;
     job->state = SERVICE_COUNT_DONE;
     return true;
@@ -225,6 +231,18 @@ static struct error *service_count_reason(const struct service_count_job *job, c
     return failure;
 }
 
+/* Takes the Go version of a program whose file does not state it from what runs. */
+static struct error *service_count_version(const struct service_count *found,
+                                           struct service_process *process)
+{
+    if (process->go_version[0] != '\0') {
+        return NULL;
+    }
+    free(process->go_version);
+    process->go_version = strdup(found->go_version);
+    return process->go_version == NULL ? error_no_memory() : NULL;
+}
+
 /* Writes what JOB found into PROCESS. */
 static struct error *service_count_report(struct service_count_job *job,
                                           struct service_process *process)
@@ -232,8 +250,9 @@ static struct error *service_count_report(struct service_count_job *job,
     free(process->reach);
     process->reach = NULL;
     if (job->error == NULL && job->state == SERVICE_COUNT_DONE) {
-        process->goroutines = (int64_t)job->user;
-        process->system_goroutines = (int64_t)job->system;
+        process->goroutines = (int64_t)job->found.user;
+        process->system_goroutines = (int64_t)job->found.system;
+        TRY(service_count_version(&job->found, process));
         process->reach = strdup("ok");
         return process->reach == NULL ? error_no_memory() : NULL;
     }
