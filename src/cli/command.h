@@ -42,6 +42,19 @@ struct command_example {
     const char *meaning;
 };
 
+/* A list of names and meanings of a command's own, for its help and manual page. */
+struct command_row {
+    const char *name; /* NULL ends the list */
+    const char *meaning;
+};
+struct command_list {
+    const char *title; /* "Formats" */
+    const struct command_row *rows;
+};
+
+/* Gives the list; a function, since lists are derived from other rooms' records. */
+typedef const struct command_list *command_list_source(void);
+
 struct command;
 
 /* One call of the program. */
@@ -62,6 +75,7 @@ struct command {
     const char *summary;        /* one line, lower case, no full stop */
     const char *description;
     const struct command_argument *arguments; /* or NULL */
+    command_list_source *list;                /* or NULL */
     option_group_source *const *options;      /* NULL-terminated */
     const struct command_example *examples;   /* or NULL */
     const char *findings; /* what exit status 1 means here, NULL: does not occur */

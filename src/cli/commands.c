@@ -8,6 +8,7 @@ static const struct command *const commands_list[] = {
     &command_dump,
     &command_leaks,
     &command_causes,
+    &command_export,
     &command_doctor,
     &command_completions,
     &command_version,

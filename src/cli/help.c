@@ -186,6 +186,13 @@ void help_command(struct string_builder *text, const struct command *command)
         string_builder_add(text, "\nTARGET:\n");
         help_variable_list(text, help_targets());
     }
+    if (command->list != NULL) {
+        const struct command_list *list = command->list();
+        string_builder_format(text, "\n%s:\n", list->title);
+        for (const struct command_row *row = list->rows; row->name != NULL; row++) {
+            help_row(text, row->name, row->meaning);
+        }
+    }
     help_options(text, command->options);
     if (command->examples != NULL) {
         string_builder_add(text, "\nExamples:\n");

@@ -196,6 +196,13 @@ void man_command(struct string_builder *page, const struct command *command)
         string_builder_add(page, ".SS \"TARGET\"\n");
         man_variables(page, help_targets());
     }
+    if (command->list != NULL) {
+        const struct command_list *list = command->list();
+        string_builder_format(page, ".SS \"%s\"\n", list->title);
+        for (const struct command_row *row = list->rows; row->name != NULL; row++) {
+            man_tagged(page, row->name, row->meaning);
+        }
+    }
     man_options(page, command->options);
     if (command->examples != NULL) {
         string_builder_add(page, ".SH EXAMPLES\n");

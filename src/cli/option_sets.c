@@ -111,6 +111,18 @@ const struct option_group *option_group_filter(void)
     return &group;
 }
 
+const struct option option_scrub = {
+    .name = "scrub",
+    .kind = OPTION_FLAG,
+    .help = "take out arguments, labels, addresses, network peers and home directories"};
+
+bool option_sets_names_system(const struct options *options)
+{
+    const struct option *option =
+        options_find((option_group_source *const[]){option_group_filter, NULL}, "system-only", 11);
+    return option != NULL && options_has(options, option);
+}
+
 struct error *option_sets_filter(const struct options *options, struct filter **ret)
 {
     CLEANUP(cleanup_filter) struct filter *filter = NULL;

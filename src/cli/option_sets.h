@@ -24,6 +24,12 @@ extern const struct option option_help;
 const struct option_group *option_group_output(void);
 const struct option_group *option_group_common(void);
 
+/* --scrub, for commands whose output may leave the house (snapshot/scrub.h). */
+extern const struct option option_scrub;
+
+/* True when a filter term of OPTIONS speaks about system goroutines itself. */
+bool option_sets_names_system(const struct options *options);
+
 /* A filter of the terms given in OPTIONS. */
 NODISCARD struct error *option_sets_filter(const struct options *options, struct filter **ret);
 

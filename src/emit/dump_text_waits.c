@@ -1,5 +1,6 @@
 /* The lines that say what goroutines wait for. */
 #include "emit/describe.h"
+#include "emit/describe_waits.h"
 #include "emit/dump_text_internal.h"
 
 enum { DUMP_TEXT_CASES = 64 };
@@ -21,19 +22,6 @@ static void dump_text_verb(struct dump_text *text, enum snapshot_object_kind kin
     string_builder_format(&text->scratch, "     or %s", verb);
 }
 
-/* Appends when several timers are due. */
-static void dump_text_due(struct dump_text *text, const struct wait_summary_item *item)
-{
-    if (item->due_min_ns == SNAPSHOT_UNKNOWN) {
-        string_builder_add(&text->scratch, "due at unknown times");
-        return;
-    }
-    string_builder_add(&text->scratch, "due in ");
-    describe_duration(&text->scratch, item->due_min_ns);
-    string_builder_add(&text->scratch, " to ");
-    describe_duration(&text->scratch, item->due_max_ns);
-}
-
 /* Ends the line of an object. */
 static void dump_text_wait_end(struct dump_text *text)
 {
@@ -48,20 +36,7 @@ static void dump_text_wait_item(struct dump_text *text, const struct wait_summar
                                 bool first)
 {
     dump_text_verb(text, item->kind, item->direction, first);
-    struct error *error = NULL;
-    if (item->objects == 1) {
-        error = describe_object(&text->scratch, text->view->snapshot, item->example);
-    } else if (item->kind == OBJECT_TIMER) {
-        dump_text_due(text, item);
-    } else {
-        string_builder_format(&text->scratch, "%llu %s", (unsigned long long)item->objects,
-                              describe_plural(item->kind));
-        if (item->kind != OBJECT_NIL_CHANNEL && item->kind != OBJECT_EMPTY_SELECT) {
-            string_builder_add(&text->scratch, ", e.g. ");
-            error = describe_object(&text->scratch, text->view->snapshot, item->example);
-        }
-    }
-    emit_sink_fail(text->sink, error);
+    emit_sink_fail(text->sink, describe_waits_object(&text->scratch, text->view->snapshot, item));
     dump_text_wait_end(text);
 }
 

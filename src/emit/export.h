@@ -1,0 +1,35 @@
+/* What leaves as a file: one view in many formats. export_format.h lists them. */
+#ifndef UNPARK_EMIT_EXPORT_H
+#define UNPARK_EMIT_EXPORT_H
+
+#include "emit/dump.h"
+#include "emit/leaks.h"
+
+/* What to write. Everything is the caller's. */
+struct export_view {
+    struct dump_view dump; /* its groups are NULL only for formats and requests of single ones */
+    const struct leaks_view *leaks; /* findings, or NULL: not looked for */
+    const char *leaks_obstacle;     /* why there are no findings, or NULL */
+};
+
+/* A table (RFC 4180): a line for each group, or for each goroutine when VIEW has no groups, under a
+ * line of headings. Cells that a spreadsheet would take for a formula begin with an apostrophe. */
+NODISCARD struct error *export_csv_write(const struct export_view *view, struct emit_sink *sink);
+
+/* Folded stacks: "main.main;main.run;[select] 12", one line for each distinct stack and state,
+ * sorted; ';' in names is written ':'. */
+NODISCARD struct error *export_folded_write(const struct export_view *view, struct emit_sink *sink);
+
+/* speedscope's JSON: one sampled profile, a sample for each distinct stack and state, its weight
+ * the number of goroutines. */
+NODISCARD struct error *export_speedscope_write(const struct export_view *view,
+                                                struct emit_sink *sink);
+
+/* A flame graph as one SVG file that needs nothing else. */
+NODISCARD struct error *export_flamegraph_write(const struct export_view *view,
+                                                struct emit_sink *sink);
+
+/* A report as one HTML file that needs nothing else. */
+NODISCARD struct error *export_html_write(const struct export_view *view, struct emit_sink *sink);
+
+#endif
