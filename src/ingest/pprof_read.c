@@ -38,6 +38,7 @@ struct pprof_read {
     VECTOR(struct snapshot_label) labels;
     size_t budget;  /* frames that samples may still have */
     size_t value;   /* which of a sample's values counts goroutines */
+    size_t leaked;  /* which one counts those of them that leaked; SIZE_MAX none */
     bool leaks;     /* the profile is the one of leaked goroutines */
     bool marked;    /* the file carries Unpark's comment */
     bool ids_known; /* every goroutine so far has an id */
@@ -46,6 +47,7 @@ struct pprof_read {
 /* What a sample's own labels tell. */
 struct pprof_sample {
     uint64_t count;
+    bool leaked; /* all of them */
     uint64_t goid;
     int64_t age_ns;
     const struct pprof_text *state; /* NULL unknown */
@@ -288,6 +290,8 @@ static struct error *pprof_read_decode(struct pprof_read *run, size_t number,
                             run->values.count, run->file.sample_types.count);
     }
     sample->count = run->values.items[run->value];
+    sample->leaked =
+        run->leaks || (run->leaked != SIZE_MAX && run->values.items[run->leaked] == sample->count);
     return NULL;
 }
 
@@ -343,7 +347,7 @@ static struct error *pprof_read_sample(struct pprof_read *run, size_t number,
     goroutine->count = (uint32_t)sample.count;
     goroutine->age_ns = sample.age_ns;
     goroutine->flags = GOROUTINE_CREATOR_UNKNOWN;
-    if (run->leaks) {
+    if (sample.leaked) {
         goroutine->status = GOROUTINE_STATUS_WAITING; /* what leaked is blocked */
         goroutine->flags |= GOROUTINE_LEAKED;
     }
@@ -432,11 +436,20 @@ static struct error *pprof_read_refuse(const struct pprof_read *run)
 static struct error *pprof_read_find_type(struct pprof_read *run)
 {
     bool found = false;
-    for (size_t i = 0; i < run->file.sample_types.count && !found; i++) {
+    run->leaked = SIZE_MAX;
+    for (size_t i = 0; i < run->file.sample_types.count; i++) {
         uint32_t type = run->file.sample_types.items[i].type;
-        run->leaks = pprof_read_is(run, type, PPROF_MARKS_LEAK);
-        found = run->leaks || pprof_read_is(run, type, PPROF_MARKS_GOROUTINE);
-        run->value = i;
+        if (pprof_read_is(run, type, PPROF_MARKS_LEAK)) {
+            run->leaked = i;
+        } else if (!found && pprof_read_is(run, type, PPROF_MARKS_GOROUTINE)) {
+            found = true;
+            run->value = i;
+        }
+    }
+    if (!found && run->leaked != SIZE_MAX) {
+        found = true;
+        run->leaks = true;
+        run->value = run->leaked;
     }
     for (size_t i = 0; i < run->file.comments.count; i++) {
         run->marked |= pprof_read_is(run, run->file.comments.items[i], PPROF_MARKS_COMMENT);
