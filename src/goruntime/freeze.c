@@ -17,7 +17,20 @@ static struct error *freeze_survey_all(struct goruntime *runtime, struct freeze_
 {
     TRY(freeze_survey_tables(runtime, survey));
     TRY(freeze_survey_spans(runtime, survey));
-    return freeze_survey_goroutines(runtime, survey);
+    TRY(freeze_survey_goroutines(runtime, survey));
+    return freeze_survey_foreign(runtime, survey);
+}
+
+/* What is new since BEFORE, as the open copy of RUNTIME shows it. */
+static struct error *freeze_survey_new(struct goruntime *runtime,
+                                       const struct freeze_survey *before,
+                                       struct freeze_survey *survey)
+{
+    survey->held = runtime->target;
+    TRY(freeze_survey_tables(runtime, survey));
+    TRY(freeze_survey_spans(runtime, survey));
+    TRY(freeze_survey_changes(runtime, before, survey));
+    return freeze_survey_foreign(runtime, survey);
 }
 
 /* Copies: first what the survey found, then what is new since, then what only lists lead to. */
@@ -25,11 +38,8 @@ static struct error *freeze_copy(struct freeze *freeze, const struct freeze_surv
                                  uint64_t deadline)
 {
     struct freeze_survey again = {0};
-    TRY(copy_fetch(freeze->copy, survey->ranges.items, survey->ranges.count, deadline));
-    struct error *error = freeze_survey_all(&freeze->runtime, &again);
-    if (error == NULL) {
-        error = freeze_survey_foreign(&freeze->runtime, &again);
-    }
+    TRY(copy_fetch_reserved(freeze->copy, deadline));
+    struct error *error = freeze_survey_new(&freeze->runtime, survey, &again);
     if (error == NULL) {
         error = copy_fetch(freeze->copy, again.ranges.items, again.ranges.count, deadline);
     }

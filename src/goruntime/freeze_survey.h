@@ -9,11 +9,19 @@
 /* The ranges found so far, unsorted. */
 struct freeze_survey {
     VECTOR(struct copy_range) ranges;
-    uint64_t bytes; /* their sum, overlaps counted twice */
+    uint64_t bytes;   /* their sum, overlaps counted twice */
+    uint64_t *list;   /* addresses of the g's that were looked at, and */
+    uint64_t *hashes; /* what their bytes were */
+    size_t count;
+    const struct target *held; /* not owned: what it can show in one piece is left out; or NULL */
 };
 
 /* Frees the ranges. */
 void freeze_survey_deinit(struct freeze_survey *survey);
+
+/* Adds SIZE bytes at ADDRESS; nothing when that is no range. */
+NODISCARD struct error *freeze_survey_add(struct freeze_survey *survey, uint64_t address,
+                                          uint64_t size);
 
 /* The runtime's tables: module sections and masks, mspans, arena metadata. */
 NODISCARD struct error *freeze_survey_tables(struct goruntime *runtime,
@@ -26,6 +34,14 @@ NODISCARD struct error *freeze_survey_spans(struct goruntime *runtime,
 /* Used stacks, and what waiting goroutines wait on when it may lie in spans without pointers. */
 NODISCARD struct error *freeze_survey_goroutines(struct goruntime *runtime,
                                                  struct freeze_survey *survey);
+
+/* The same for those goroutines alone that are new or whose g differs from what BEFORE saw: a
+ * parked goroutine whose g has the same bytes has not run since, so it waits where it waited.
+ * Should it have run all the same, what it waits on is missing from the copy, and its verdict
+ * unknown. */
+NODISCARD struct error *freeze_survey_changes(struct goruntime *runtime,
+                                              const struct freeze_survey *before,
+                                              struct freeze_survey *survey);
 
 /* With C code in the process: every other writable mapping, as far as it is in memory. */
 NODISCARD struct error *freeze_survey_foreign(struct goruntime *runtime,

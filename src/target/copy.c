@@ -7,12 +7,28 @@
 #include <string.h>
 #include <sys/mman.h>
 
+/* Where this thread found a segment last: reads go through memory in order. */
+static _Thread_local size_t copy_hint;
+
+/* Whether segment INDEX is the last one that begins at or before ADDRESS. */
+static bool copy_is_place(const struct copy *copy, size_t index, uint64_t address)
+{
+    return index < copy->segments.count && copy->segments.items[index].address <= address &&
+           (index + 1 == copy->segments.count || address < copy->segments.items[index + 1].address);
+}
+
 /* The segment that holds ADDRESS, or NULL; *NEXT (may be NULL) is where the next one begins. */
 static const struct copy_segment *copy_find_segment(const struct copy *copy, uint64_t address,
                                                     uint64_t *next)
 {
     size_t low = 0;
     size_t high = copy->segments.count;
+    for (size_t i = copy_hint; i <= copy_hint + 1; i++) {
+        if (copy_is_place(copy, i, address)) {
+            low = i + 1;
+            high = i + 1;
+        }
+    }
     while (low < high) {
         size_t middle = low + (high - low) / 2;
         if (copy->segments.items[middle].address <= address) {
@@ -27,6 +43,7 @@ static const struct copy_segment *copy_find_segment(const struct copy *copy, uin
     if (low == 0) {
         return NULL;
     }
+    copy_hint = low - 1;
     const struct copy_segment *segment = &copy->segments.items[low - 1];
     return address - segment->address < segment->size ? segment : NULL;
 }
@@ -200,6 +217,7 @@ static void copy_destroy(struct target *target)
     }
     vector_deinit(&copy->blocks);
     vector_deinit(&copy->segments);
+    copy_plan_deinit(&copy->reserved);
     vector_deinit(&copy->calls);
     hash_map_deinit(&copy->pages);
     pthread_mutex_destroy(&copy->lock);

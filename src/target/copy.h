@@ -17,11 +17,15 @@ struct copy_range {
  * every function of target.h works. Threads and registers are those of BASE at seal time. */
 NODISCARD struct error *copy_create(struct target *base, struct target **ret);
 
-/* Prepares populated memory for a later fetch of COUNT ranges, with a margin for what is new by
- * then; before the stop, because fresh memory is what takes long. ERROR_LIMIT (with the estimate in
- * the message) when the machine's or our cgroup's headroom does not hold it. */
+/* Plans the fetch of COUNT ranges and prepares populated memory for it, with a margin for what is
+ * new by then; before the stop, because fresh memory is what takes long. To be called once, while
+ * COPY holds nothing. ERROR_LIMIT (with the estimate in the message) when the machine's or our
+ * cgroup's headroom does not hold it. */
 NODISCARD struct error *copy_reserve(struct target *copy, const struct copy_range *ranges,
                                      size_t count);
+
+/* Fetches what was reserved, as copy_fetch does. */
+NODISCARD struct error *copy_fetch_reserved(struct target *copy, uint64_t deadline_ns);
 
 /* Fetches COUNT ranges with as many threads as the machine has memory bandwidth for. Overlaps with
  * what is there are skipped. Unreadable parts stay absent (reads of them fault). DEADLINE_NS

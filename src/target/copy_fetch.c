@@ -22,7 +22,7 @@ enum {
     COPY_BLOCK_MIN = 4 << 20,
     COPY_MARGIN_SHARE = 16, /* what may be new inside the stop: a share of all, */
     COPY_MARGIN = 16 << 20, /* and this much besides */
-    COPY_JOIN = 4 << 10,    /* a gap up to this costs less to copy than to step over */
+    COPY_JOIN = 64,         /* a gap up to this costs less to keep than to remember */
     COPY_POPULATE = 64 << 20
 };
 
@@ -175,10 +175,7 @@ struct error *copy_allocate(struct copy *copy, size_t size, uint8_t **ret)
 
 struct copy_job {
     struct copy *copy;
-    struct target_range *ranges;
-    size_t count;
-    const size_t *pieces; /* first range of each piece, and the end */
-    size_t piece_count;
+    const struct copy_plan *plan;
     atomic_size_t next;
     uint64_t deadline;
     atomic_bool late;
@@ -191,16 +188,16 @@ static void *copy_read_pieces(void *argument)
     struct copy_job *job = argument;
     for (;;) {
         size_t piece = atomic_fetch_add(&job->next, 1);
-        if (piece >= job->piece_count || atomic_load(&job->error) != NULL) {
+        if (piece + 1 >= job->plan->pieces.count || atomic_load(&job->error) != NULL) {
             return NULL;
         }
         if (job->deadline != 0 && clock_now() > job->deadline) {
             atomic_store(&job->late, true);
             return NULL;
         }
-        size_t first = job->pieces[piece];
-        struct error *error = target_read_ranges(job->copy->base, job->ranges + first,
-                                                 job->pieces[piece + 1] - first);
+        const size_t *pieces = job->plan->pieces.items + piece;
+        struct error *error = target_read_ranges(
+            job->copy->base, job->plan->ranges.items + pieces[0], pieces[1] - pieces[0]);
         if (error != NULL) {
             struct error *none = NULL;
             if (!atomic_compare_exchange_strong(&job->error, &none, error)) {
@@ -211,11 +208,16 @@ static void *copy_read_pieces(void *argument)
     }
 }
 
-typedef VECTOR(struct target_range) copy_range_list;
+void copy_plan_deinit(struct copy_plan *plan)
+{
+    vector_deinit(&plan->ranges);
+    vector_deinit(&plan->pieces);
+    plan->size = 0;
+}
 
-/* Adds [start, end) to LIST in parts of at most a piece, leaving out what segments hold already. */
+/* Adds [start, end) to PLAN in parts of at most a piece, leaving out what segments hold already. */
 static struct error *copy_plan_range(const struct copy *copy, uint64_t start, uint64_t end,
-                                     size_t *segment, copy_range_list *list)
+                                     size_t *segment, struct copy_plan *plan)
 {
     while (start < end) {
         while (*segment < copy->segments.count &&
@@ -234,15 +236,16 @@ static struct error *copy_plan_range(const struct copy *copy, uint64_t start, ui
         }
         stop = stop - start > COPY_PIECE ? start + COPY_PIECE : stop;
         struct target_range range = {.address = start, .size = (size_t)(stop - start)};
-        TRY(vector_append(list, range));
+        TRY(vector_append(&plan->ranges, range));
+        plan->size += range.size;
         start = stop;
     }
     return NULL;
 }
 
 /* Sorts RANGES and turns them into disjoint parts that are not held yet. */
-static struct error *copy_plan(const struct copy *copy, const struct copy_range *ranges,
-                               size_t count, copy_range_list *list)
+static struct error *copy_plan_ranges(const struct copy *copy, const struct copy_range *ranges,
+                                      size_t count, struct copy_plan *plan)
 {
     CLEANUP_FREE struct gather_item *sorted = reallocarray(NULL, 2 * count + 1, sizeof *sorted);
     if (sorted == NULL) {
@@ -266,57 +269,41 @@ static struct error *copy_plan(const struct copy *copy, const struct copy_range 
             end = next > end ? next : end;
         }
         if (end > start) {
-            TRY(copy_plan_range(copy, start, end, &segment, list));
+            TRY(copy_plan_range(copy, start, end, &segment, plan));
             done = end;
         }
     }
     return NULL;
 }
 
+/* Gives every planned range its place and cuts the list into pieces. */
+static struct error *copy_plan_place(struct copy *copy, struct copy_plan *plan)
+{
+    uint8_t *memory = NULL;
+    TRY(copy_allocate(copy, plan->size, &memory));
+    size_t size = COPY_PIECE + 1;
+    for (size_t i = 0; i < plan->ranges.count; i++) {
+        struct target_range *range = &plan->ranges.items[i];
+        range->destination = memory;
+        memory += range->size;
+        if (size + range->size > COPY_PIECE ||
+            i - plan->pieces.items[plan->pieces.count - 1] == COPY_PIECE_RANGES) {
+            TRY(vector_append(&plan->pieces, i));
+            size = 0;
+        }
+        size += range->size;
+    }
+    return vector_append(&plan->pieces, plan->ranges.count);
+}
+
 struct error *copy_reserve(struct target *target, const struct copy_range *ranges, size_t count)
 {
     struct copy *copy = (struct copy *)target;
-    copy_range_list list = {0};
-    uint64_t total = 0;
-    struct error *error = copy_plan(copy, ranges, count, &list);
-    for (size_t i = 0; i < list.count; i++) {
-        total += list.items[i].size;
-    }
-    vector_deinit(&list);
-    TRY(error);
-    TRY(copy_add_block(copy, total + COPY_BLOCK_MIN));
-    return copy_add_block(copy, total / COPY_MARGIN_SHARE + COPY_MARGIN);
-}
-
-/* Gives every planned range its place and cuts the list into pieces. */
-static struct error *copy_place(struct copy *copy, copy_range_list *list, size_t **pieces_ret,
-                                size_t *count_ret)
-{
-    size_t total = 0;
-    for (size_t i = 0; i < list->count; i++) {
-        total += list->items[i].size;
-    }
-    uint8_t *memory = NULL;
-    TRY(copy_allocate(copy, total, &memory));
-    size_t *pieces = reallocarray(NULL, list->count + 2, sizeof *pieces);
-    if (pieces == NULL) {
-        return error_no_memory();
-    }
-    size_t count = 0;
-    size_t size = COPY_PIECE + 1;
-    for (size_t i = 0; i < list->count; i++) {
-        list->items[i].destination = memory;
-        memory += list->items[i].size;
-        if (size + list->items[i].size > COPY_PIECE || i - pieces[count - 1] == COPY_PIECE_RANGES) {
-            pieces[count++] = i;
-            size = 0;
-        }
-        size += list->items[i].size;
-    }
-    pieces[count] = list->count;
-    *pieces_ret = pieces;
-    *count_ret = count;
-    return NULL;
+    copy_plan_deinit(&copy->reserved);
+    TRY(copy_plan_ranges(copy, ranges, count, &copy->reserved));
+    TRY(copy_add_block(copy, copy->reserved.size + COPY_BLOCK_MIN));
+    TRY(copy_plan_place(copy, &copy->reserved));
+    return copy_add_block(copy, copy->reserved.size / COPY_MARGIN_SHARE + COPY_MARGIN);
 }
 
 /* Orders segments by address. */
@@ -355,11 +342,12 @@ static struct error *copy_keep_rest(struct copy *copy, const struct target_range
 }
 
 /* Takes what arrived into the table, joining neighbours. */
-static struct error *copy_keep(struct copy *copy, const copy_range_list *list)
+static struct error *copy_keep(struct copy *copy, const struct copy_plan *plan)
 {
-    TRY(vector_reserve(&copy->segments, copy->segments.count + list->count));
-    for (size_t i = 0; i < list->count; i++) {
-        const struct target_range *range = &list->items[i];
+    bool in_order = copy->segments.count == 0;
+    TRY(vector_reserve(&copy->segments, copy->segments.count + plan->ranges.count));
+    for (size_t i = 0; i < plan->ranges.count; i++) {
+        const struct target_range *range = &plan->ranges.items[i];
         if (range->done > 0) {
             TRY(copy_keep_segment(copy, range->address, range->done, range->destination));
         }
@@ -370,8 +358,10 @@ static struct error *copy_keep(struct copy *copy, const copy_range_list *list)
     if (copy->segments.count == 0) {
         return NULL;
     }
-    qsort(copy->segments.items, copy->segments.count, sizeof *copy->segments.items,
-          copy_compare_segments);
+    if (!in_order) {
+        qsort(copy->segments.items, copy->segments.count, sizeof *copy->segments.items,
+              copy_compare_segments);
+    }
     size_t kept = 0;
     for (size_t i = 1; i < copy->segments.count; i++) {
         struct copy_segment *last = &copy->segments.items[kept];
@@ -387,35 +377,41 @@ static struct error *copy_keep(struct copy *copy, const copy_range_list *list)
     return NULL;
 }
 
+/* Fetches what PLAN says and keeps it. */
+static struct error *copy_fetch_plan(struct copy *copy, const struct copy_plan *plan,
+                                     uint64_t deadline_ns)
+{
+    struct copy_job job = {.copy = copy, .plan = plan, .deadline = deadline_ns};
+    unsigned readers = copy_readers();
+    size_t pieces = plan->pieces.count - 1;
+    copy_run(copy_read_pieces, &job, pieces < readers ? (unsigned)pieces : readers);
+    TRY(atomic_load(&job.error));
+    if (atomic_load(&job.late)) {
+        return error_create(ERROR_LIMIT, "copying took longer than the stop may last");
+    }
+    return copy_keep(copy, plan);
+}
+
+struct error *copy_fetch_reserved(struct target *target, uint64_t deadline_ns)
+{
+    struct copy *copy = (struct copy *)target;
+    if (copy->reserved.ranges.count == 0) {
+        return NULL;
+    }
+    struct error *error = copy_fetch_plan(copy, &copy->reserved, deadline_ns);
+    copy_plan_deinit(&copy->reserved);
+    return error;
+}
+
 struct error *copy_fetch(struct target *target, const struct copy_range *ranges, size_t count,
                          uint64_t deadline_ns)
 {
     struct copy *copy = (struct copy *)target;
-    copy_range_list list = {0};
-    size_t *pieces = NULL;
-    size_t piece_count = 0;
-    struct error *error = copy_plan(copy, ranges, count, &list);
-    if (error == NULL && list.count > 0) {
-        error = copy_place(copy, &list, &pieces, &piece_count);
+    CLEANUP(copy_plan_deinit) struct copy_plan plan = {0};
+    TRY(copy_plan_ranges(copy, ranges, count, &plan));
+    if (plan.ranges.count == 0) {
+        return NULL;
     }
-    if (error == NULL && list.count > 0) {
-        struct copy_job job = {.copy = copy,
-                               .ranges = list.items,
-                               .count = list.count,
-                               .pieces = pieces,
-                               .piece_count = piece_count,
-                               .deadline = deadline_ns};
-        unsigned readers = copy_readers();
-        copy_run(copy_read_pieces, &job, piece_count < readers ? (unsigned)piece_count : readers);
-        error = atomic_load(&job.error);
-        if (error == NULL && atomic_load(&job.late)) {
-            error = error_create(ERROR_LIMIT, "copying took longer than the stop may last");
-        }
-    }
-    if (error == NULL) {
-        error = copy_keep(copy, &list);
-    }
-    free(pieces);
-    vector_deinit(&list);
-    return error;
+    TRY(copy_plan_place(copy, &plan));
+    return copy_fetch_plan(copy, &plan, deadline_ns);
 }

@@ -24,6 +24,16 @@ struct copy_block {
     size_t used;
 };
 
+/* What to fetch: disjoint ranges by address, each with its place, in pieces for the readers. */
+struct copy_plan {
+    VECTOR(struct target_range) ranges;
+    VECTOR(size_t) pieces; /* first range of each piece, and the end */
+    size_t size;           /* sum of the ranges */
+};
+
+/* Frees what PLAN holds. */
+void copy_plan_deinit(struct copy_plan *plan);
+
 /* What a thread was doing at seal time. */
 struct copy_system_call {
     pid_t tid;
@@ -37,6 +47,7 @@ struct copy {
     bool sealed;
     VECTOR(struct copy_segment) segments; /* sorted, disjoint */
     VECTOR(struct copy_block) blocks;
+    struct copy_plan reserved; /* for copy_fetch_reserved */
     struct hash_map pages; /* page number -> its bytes (pointer), 0: unreadable; fetched singly */
     pthread_mutex_t lock;  /* of pages and blocks while open */
     uint64_t held;

@@ -72,6 +72,27 @@ static void test_fetched_bytes_are_of_one_moment(void **state)
     assert_memory_equal(before, after, sizeof before);
 }
 
+/* What was reserved is fetched without being named again; what is named besides joins it. */
+static void test_reserved_ranges_are_fetched(void **state)
+{
+    struct copy_fixture *fixture = *state;
+    const struct copy_range ranges[] = {
+        {copy_high + 0x4000, 0x1000}, {copy_low, 0x2000}, {copy_high, 10}, {copy_high + 5000, 300}};
+    const struct copy_range more = {copy_low, 0x3000};
+    uint8_t after[0x3000];
+    assert_success(copy_reserve(fixture->copy, ranges, 4));
+    assert_success(copy_fetch_reserved(fixture->copy, 0));
+    assert_int_equal(copy_size(fixture->copy), 0x3000 + 310);
+    assert_success(copy_fetch(fixture->copy, &more, 1, 0));
+    assert_int_equal(copy_size(fixture->copy), 0x4000 + 310);
+    assert_success(copy_seal(fixture->copy));
+    assert_success(target_read(fixture->copy, copy_low, after, sizeof after));
+    assert_memory_equal(after, fixture->low, sizeof after);
+    assert_success(target_read(fixture->copy, copy_high + 5000, after, 300));
+    assert_memory_equal(after, fixture->high + 5000, 300);
+    assert_error(target_read(fixture->copy, copy_high + 5000, after, 301), ERROR_FAULT);
+}
+
 /* After sealing, what was not fetched faults; it is never read from the running target. */
 static void test_sealed_copy_faults_on_what_it_lacks(void **state)
 {
@@ -192,6 +213,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_fetched_bytes_are_of_one_moment, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_reserved_ranges_are_fetched, setup, teardown),
         cmocka_unit_test_setup_teardown(test_sealed_copy_faults_on_what_it_lacks, setup, teardown),
         cmocka_unit_test_setup_teardown(test_open_copy_keeps_what_was_read, setup, teardown),
         cmocka_unit_test_setup_teardown(test_constant_file_bytes_come_from_the_base, setup,
