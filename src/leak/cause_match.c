@@ -19,6 +19,7 @@ enum {
     MATCH_LIBRARY = 45, /* a function of a library, with its package or type */
     MATCH_DOUBT = 8,    /* a cause that is usually proved, or usually not, and here is not, or is */
     MATCH_MIN = 26,     /* below this nothing is said */
+    MATCH_BEHIND = 25,  /* nor of what is so far behind the best */
     MATCH_MAX = 100,
     MATCH_NAME_SIZE = 96
 };
@@ -159,7 +160,7 @@ struct error *cause_match(const struct finding_input *input, struct finding *fin
             match_keep(best, &kept, &match);
         }
     }
-    for (size_t i = 0; i < kept; i++) {
+    for (size_t i = 0; i < kept && best[i].score + MATCH_BEHIND >= best[0].score; i++) {
         struct string_builder clause = {0};
         struct finding_cause *cause = &finding->causes[i];
         match_evidence(&best[i], facts, &clause);
