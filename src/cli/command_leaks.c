@@ -1,5 +1,6 @@
 /* unpark leaks: which goroutines will never wake, and why. */
 #include "base/cleanup.h"
+#include "cli/command_leaks_watch.h"
 #include "cli/commands.h"
 #include "cli/option_sets.h"
 #include "cli/output.h"
@@ -14,15 +15,26 @@ CLEANUP_DEFINE(leaks, struct service_leaks, service_leaks_destroy)
 
 #define COMMAND_LEAKS_MAX_STOP_NS INT64_C(500000000)
 
-enum command_leaks_form { COMMAND_LEAKS_TEXT, COMMAND_LEAKS_GO, COMMAND_LEAKS_JSON };
+/* Looks that a watch makes after the first one, when nothing else is said. */
+enum { COMMAND_LEAKS_LOOKS = 6 };
+
+/* New findings of one look that get a line on stderr each. */
+enum { COMMAND_LEAKS_NEWS_MAX = 8 };
+
+enum command_leaks_form {
+    COMMAND_LEAKS_TEXT,
+    COMMAND_LEAKS_GO,
+    COMMAND_LEAKS_JSON,
+    COMMAND_LEAKS_NDJSON
+};
 
 static const struct option command_leaks_format = {
     .name = "format",
     .letter = 'f',
     .kind = OPTION_CHOICE,
-    .parameter = "text|go|json",
-    .help = "text for people; go: Go's own traceback with (leaked) where it is proved; JSON",
-    .choices = (const char *const[]){"text", "go", "json", NULL}};
+    .parameter = "text|go|json|ndjson",
+    .help = "text for people; go: Go's own traceback with (leaked) where it is proved; JSON; lines",
+    .choices = (const char *const[]){"text", "go", "json", "ndjson", NULL}};
 static const struct option command_leaks_json = {
     .name = "json", .letter = 'j', .kind = OPTION_FLAG, .help = "the same as --format=json"};
 static const struct option command_leaks_only = {.name = "only",
@@ -58,6 +70,17 @@ static const struct option command_leaks_max_stop = {
     .kind = OPTION_DURATION,
     .parameter = "DURATION",
     .help = "let go after DURATION (500ms) and prove nothing; 0: no limit"};
+static const struct option command_leaks_watch_for = {
+    .name = "watch",
+    .letter = 'w',
+    .kind = OPTION_DURATION,
+    .parameter = "DURATION",
+    .help = "look several times within DURATION and say what grows; Ctrl-C ends it early"};
+static const struct option command_leaks_every = {
+    .name = "every",
+    .kind = OPTION_DURATION,
+    .parameter = "DURATION",
+    .help = "with --watch: look every DURATION (a sixth of the watch)"};
 
 /* What is shown and how. */
 static const struct option_group *command_leaks_view_group(void)
@@ -70,6 +93,15 @@ static const struct option_group *command_leaks_view_group(void)
                                                    &command_leaks_json,
                                                    NULL};
     static const struct option_group group = {"What to show", options};
+    return &group;
+}
+
+/* Several looks. */
+static const struct option_group *command_leaks_watch_group(void)
+{
+    static const struct option *const options[] = {&command_leaks_watch_for, &command_leaks_every,
+                                                   NULL};
+    static const struct option_group group = {"Watching", options};
     return &group;
 }
 
@@ -108,23 +140,28 @@ static struct error *command_leaks_open(const struct options *options, struct se
     return service_open(target, &service_options, ret);
 }
 
-/* Asks, with progress on stderr when it takes long. */
-static struct error *command_leaks_find(const struct invocation *invocation,
-                                        struct service *service, int64_t goid,
-                                        struct service_leaks **ret)
+/* What is asked of each look. */
+static struct service_leaks_options command_leaks_look(const struct options *options, int64_t goid)
 {
-    const struct options *options = &invocation->options;
-    struct progress progress;
-    progress_init(&progress, &invocation->terminal, "reading goroutines");
-    struct service_leaks_options request = {
+    return (struct service_leaks_options){
         .freeze = (enum service_freeze)options_number(options, &command_leaks_freeze,
                                                       SERVICE_FREEZE_AUTO),
         .max_stop_ns =
             (uint64_t)options_number(options, &command_leaks_max_stop, COMMAND_LEAKS_MAX_STOP_NS),
         .explain = goid > 0 ? (uint64_t)goid : 0,
-        .progress = progress_update,
-        .progress_context = &progress,
     };
+}
+
+/* Asks once, with progress on stderr when it takes long. */
+static struct error *command_leaks_find(const struct invocation *invocation,
+                                        struct service *service, int64_t goid,
+                                        struct service_leaks **ret)
+{
+    struct progress progress;
+    progress_init(&progress, &invocation->terminal, "reading goroutines");
+    struct service_leaks_options request = command_leaks_look(&invocation->options, goid);
+    request.progress = progress_update;
+    request.progress_context = &progress;
     struct error *error = service_find_leaks(service, &request, ret);
     progress_deinit(&progress);
     return error;
@@ -168,14 +205,16 @@ static struct error *command_leaks_index(const struct service_leaks *leaks, int6
     return NULL;
 }
 
-/* Writes the answer. */
-static struct error *command_leaks_write(const struct invocation *invocation,
-                                         const struct service_leaks *leaks,
-                                         enum command_leaks_form form, int64_t goid,
-                                         struct output *output)
+/* What is written of LEAKS. OUTCOME is that of a watch, or NULL. */
+static struct leaks_view command_leaks_view(const struct invocation *invocation,
+                                            const struct service_leaks *leaks,
+                                            const struct command_leaks_outcome *outcome)
 {
     const struct options *options = &invocation->options;
-    struct leaks_view view = {
+    const struct service_watch_summary *watch = &leaks->watch;
+    const char *target = NULL;
+    error_destroy(option_sets_target(options, &target));
+    return (struct leaks_view){
         .snapshot = leaks->snapshot,
         .verdicts = leaks->verdicts,
         .findings = &leaks->findings,
@@ -183,13 +222,35 @@ static struct error *command_leaks_write(const struct invocation *invocation,
         .user_frames = options_has(options, &command_leaks_user),
         .limit = (size_t)options_number(options, &command_leaks_limit, 0),
         .stopped_ns = leaks->stopped_ns,
+        .stops = watch->looks > 0 ? watch->stops : leaks->stopped_ns > 0,
         .copied_bytes = leaks->copied_bytes,
         .analysis_ns = leaks->analysis_ns,
         .consistent = leaks->proof_tried,
         .obstacle = leaks->obstacle,
         .witness = leaks->witness,
+        .explain = (uint64_t)options_number(options, &command_leaks_goroutine, 0),
+        .target = target,
+        .watch = {.looks = watch->looks,
+                  .first_ns = watch->first_ns,
+                  .last_ns = watch->last_ns,
+                  .proofs_kept = watch->proofs_kept,
+                  .proofs_lost = watch->proofs_lost,
+                  .descriptors_first = watch->descriptors_first,
+                  .descriptors_last = watch->descriptors_last,
+                  .threads_first = watch->threads_first,
+                  .threads_last = watch->threads_last,
+                  .interrupted = outcome != NULL && outcome->interrupted,
+                  .cut = outcome == NULL ? NULL : outcome->cut},
         .style = {.color = invocation->terminal.color},
     };
+}
+
+/* Writes the answer. */
+static struct error *command_leaks_write(const struct leaks_view *view,
+                                         const struct service_leaks *leaks,
+                                         enum command_leaks_form form, int64_t goid,
+                                         struct output *output)
+{
     size_t index = 0;
     if (goid >= 0) {
         TRY(command_leaks_index(leaks, goid, &index));
@@ -199,14 +260,148 @@ static struct error *command_leaks_write(const struct invocation *invocation,
         TRY(command_leaks_write_go(leaks, &output->sink));
         break;
     case COMMAND_LEAKS_JSON:
-        TRY(leaks_json_write(&view, &output->sink));
+        TRY(leaks_json_write(view, &output->sink));
+        break;
+    case COMMAND_LEAKS_NDJSON:
+        TRY(leaks_json_write_lines(view, &output->sink));
         break;
     case COMMAND_LEAKS_TEXT:
-        TRY(goid >= 0 ? leaks_text_write_goroutine(&view, index, &output->sink)
-                      : leaks_text_write(&view, &output->sink));
+        TRY(goid >= 0 ? leaks_text_write_goroutine(view, index, &output->sink)
+                      : leaks_text_write(view, &output->sink));
         break;
     }
     return output_commit(output);
+}
+
+/* Frees what OUTCOME holds. */
+static void command_leaks_outcome_deinit(struct command_leaks_outcome *outcome)
+{
+    free(outcome->cut);
+}
+
+/* What reporting a look needs. */
+struct command_leaks_news {
+    const struct invocation *invocation;
+    enum command_leaks_form form;
+    struct output *output;
+};
+
+/* Says TEXT, when LOOK was how long after the first one, on stderr. */
+static struct error *command_leaks_say(const struct command_leaks_news *news,
+                                       const struct service_watch_summary *watch,
+                                       struct string_builder *text)
+{
+    CLEANUP(string_builder_deinit) struct string_builder line = {0};
+    string_builder_format(&line, "look %u, at %llds: ", watch->looks,
+                          (long long)((watch->last_ns - watch->first_ns) / 1000000000));
+    string_builder_add(&line, string_builder_text(text));
+    TRY(string_builder_error(text));
+    TRY(string_builder_error(&line));
+    terminal_print_note(&news->invocation->terminal, string_builder_text(&line));
+    string_builder_clear(text);
+    return NULL;
+}
+
+/* Says what is new; with lines on stdout, writes that, too. */
+static struct error *command_leaks_looked(void *context, const struct service_leaks *leaks,
+                                          const size_t *fresh, size_t count)
+{
+    const struct command_leaks_news *news = context;
+    const struct leaks_view view = command_leaks_view(news->invocation, leaks, NULL);
+    CLEANUP(string_builder_deinit) struct string_builder text = {0};
+    size_t said = 0;
+    size_t left = 0;
+    if (leaks->watch.looks == 1) {
+        string_builder_format(&text, "%llu goroutines, %llu proved stuck, %llu suspected",
+                              (unsigned long long)leaks->findings.goroutines,
+                              (unsigned long long)leaks->findings.proved,
+                              (unsigned long long)leaks->findings.suspected);
+        TRY(command_leaks_say(news, &leaks->watch, &text));
+    }
+    for (size_t i = 0; i < count; i++) {
+        const struct finding *finding = &leaks->findings.items[fresh[i]];
+        if (!leaks_shows(&view, finding)) {
+            continue;
+        }
+        if (news->form == COMMAND_LEAKS_NDJSON) {
+            TRY(leaks_json_write_line(&view, fresh[i], &news->output->sink));
+        }
+        if (said == COMMAND_LEAKS_NEWS_MAX) {
+            left++;
+            continue;
+        }
+        said++;
+        string_builder_format(&text, "new, %s: ", leak_verdict_text(finding->verdict));
+        TRY(leaks_text_describe(&text, leaks->snapshot, finding));
+        TRY(command_leaks_say(news, &leaks->watch, &text));
+    }
+    if (left > 0) {
+        string_builder_format(&text, "%zu more new findings", left);
+        TRY(command_leaks_say(news, &leaks->watch, &text));
+    }
+    return NULL;
+}
+
+/* Looks several times, as the options say. */
+static struct error *command_leaks_observe(const struct invocation *invocation,
+                                           struct service *service, int64_t goid,
+                                           struct command_leaks_news *news,
+                                           struct command_leaks_outcome *outcome,
+                                           struct service_leaks **ret)
+{
+    const struct options *options = &invocation->options;
+    int64_t duration = options_number(options, &command_leaks_watch_for, 0);
+    int64_t every = options_number(options, &command_leaks_every, duration / COMMAND_LEAKS_LOOKS);
+    struct command_leaks_plan plan = {
+        .duration_ns = (uint64_t)duration,
+        .every_ns = every > 0 ? (uint64_t)every : 1,
+        .look = command_leaks_look(options, goid),
+        .looked = command_leaks_looked,
+        .context = news,
+    };
+    return command_leaks_watch(service, &plan, outcome, ret);
+}
+
+/* Checks that --watch and --every make sense. */
+static struct error *command_leaks_check_watch(const struct options *options)
+{
+    bool watch = options_has(options, &command_leaks_watch_for);
+    if (options_has(options, &command_leaks_every) && !watch) {
+        return error_create(ERROR_USAGE, "--every needs --watch");
+    }
+    if (watch && (options_number(options, &command_leaks_watch_for, 0) == 0 ||
+                  options_number(options, &command_leaks_every, 1) == 0)) {
+        return error_create(ERROR_USAGE, "--watch and --every need a duration above 0");
+    }
+    return NULL;
+}
+
+/* The exit status: findings, then what the answer lacks. */
+static int command_leaks_exit(const struct options *options, const struct service_leaks *leaks,
+                              const struct command_leaks_outcome *outcome)
+{
+    bool only = options_has(options, &command_leaks_only);
+    bool doubt = false;
+    for (size_t i = 0; i < leaks->findings.count; i++) {
+        doubt = doubt || leaks->findings.items[i].verdict == LEAK_VERDICT_UNKNOWN;
+    }
+    if (leaks->findings.proved > 0 || (!only && leaks->findings.suspected > 0)) {
+        return COMMAND_EXIT_FINDINGS;
+    }
+    return doubt || outcome->cut != NULL ? COMMAND_EXIT_PARTIAL : COMMAND_EXIT_OK;
+}
+
+/* Says on stderr what the answer lacks; text says it itself. */
+static void command_leaks_explain(const struct invocation *invocation,
+                                  const struct service_leaks *leaks,
+                                  const struct command_leaks_outcome *outcome)
+{
+    if (outcome->cut != NULL) {
+        terminal_print_note(&invocation->terminal, outcome->cut);
+    }
+    if (leaks->obstacle != NULL) {
+        terminal_print_note(&invocation->terminal, leaks->obstacle);
+    }
 }
 
 /* Finds leaks. */
@@ -216,19 +411,23 @@ static struct error *command_leaks_run(struct invocation *invocation, int *exit_
     enum command_leaks_form form = COMMAND_LEAKS_TEXT;
     int64_t goid = options_number(options, &command_leaks_goroutine, -1);
     TRY(command_leaks_form(options, &form));
+    TRY(command_leaks_check_watch(options));
     CLEANUP(cleanup_service) struct service *service = NULL;
     TRY(command_leaks_open(options, &service));
     CLEANUP(output_deinit) struct output output;
     TRY(output_init(&output, options_text(options, &option_output)));
     CLEANUP(cleanup_leaks) struct service_leaks *leaks = NULL;
-    TRY(command_leaks_find(invocation, service, goid, &leaks));
-    TRY(command_leaks_write(invocation, leaks, form, goid, &output));
-    bool only = options_has(options, &command_leaks_only);
-    if (leaks->findings.proved > 0 || (!only && leaks->findings.suspected > 0)) {
-        *exit_ret = COMMAND_EXIT_FINDINGS;
-    } else if (leaks->findings.unknown > 0) {
-        *exit_ret = COMMAND_EXIT_PARTIAL;
+    CLEANUP(command_leaks_outcome_deinit) struct command_leaks_outcome outcome = {0};
+    struct command_leaks_news news = {invocation, form, &output};
+    TRY(options_has(options, &command_leaks_watch_for)
+            ? command_leaks_observe(invocation, service, goid, &news, &outcome, &leaks)
+            : command_leaks_find(invocation, service, goid, &leaks));
+    const struct leaks_view view = command_leaks_view(invocation, leaks, &outcome);
+    TRY(command_leaks_write(&view, leaks, form, goid, &output));
+    if (form != COMMAND_LEAKS_TEXT) {
+        command_leaks_explain(invocation, leaks, &outcome);
     }
+    *exit_ret = command_leaks_exit(options, leaks, &outcome);
     return NULL;
 }
 
@@ -250,8 +449,8 @@ const struct command command_leaks = {
         "shown, and --max-stop bounds it.",
     .arguments = (const struct command_argument[]){{.name = "TARGET"}, {.name = NULL}},
     .options = (option_group_source *const[]){option_group_target, command_leaks_view_group,
-                                              command_leaks_stop_group, option_group_output,
-                                              option_group_common, NULL},
+                                              command_leaks_watch_group, command_leaks_stop_group,
+                                              option_group_output, option_group_common, NULL},
     .examples =
         (const struct command_example[]){
             {"unpark leaks 4711", "findings, worst first"},

@@ -1,6 +1,9 @@
 #include "cli/signals.h"
+#include <errno.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <unistd.h>
 
 static const int signals_handled[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT};
@@ -8,6 +11,9 @@ static const int signals_handled[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT};
 /* What the handler tidies up; written only while these signals are held back, or atomically. */
 static const char *volatile signals_path;
 static volatile sig_atomic_t signals_progress;
+
+/* What a caught SIGINT makes readable, -1 none. */
+static volatile sig_atomic_t signals_interrupt = -1;
 
 /* Tidies up and ends the program by the same signal (SA_RESETHAND restored its default action). */
 static void signals_handle(int number)
@@ -24,15 +30,52 @@ static void signals_handle(int number)
     (void)raise(number);
 }
 
+/* Has NUMBER handled by HANDLER, unless it is ignored. */
+static void signals_set(int number, void (*handler)(int), int flags)
+{
+    struct sigaction old;
+    struct sigaction action = {.sa_handler = handler, .sa_flags = flags};
+    (void)sigemptyset(&action.sa_mask);
+    if (sigaction(number, NULL, &old) == 0 && old.sa_handler != SIG_IGN) {
+        (void)sigaction(number, &action, NULL);
+    }
+}
+
 void signals_init(void)
 {
     for (size_t i = 0; i < sizeof signals_handled / sizeof *signals_handled; i++) {
-        struct sigaction old;
-        struct sigaction action = {.sa_handler = signals_handle, .sa_flags = (int)SA_RESETHAND};
-        (void)sigemptyset(&action.sa_mask);
-        if (sigaction(signals_handled[i], NULL, &old) == 0 && old.sa_handler != SIG_IGN) {
-            (void)sigaction(signals_handled[i], &action, NULL);
-        }
+        signals_set(signals_handled[i], signals_handle, (int)SA_RESETHAND);
+    }
+}
+
+/* Tells of the first SIGINT; the next one ends the program. */
+static void signals_note_interrupt(int number)
+{
+    static const uint64_t one = 1;
+    int saved = errno;
+    ssize_t written = write(signals_interrupt, &one, sizeof one);
+    (void)written;
+    signals_set(number, signals_handle, (int)SA_RESETHAND);
+    errno = saved;
+}
+
+int signals_catch_interrupt(void)
+{
+    int descriptor = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (descriptor >= 0) {
+        signals_interrupt = descriptor;
+        signals_set(SIGINT, signals_note_interrupt, SA_RESTART);
+    }
+    return descriptor;
+}
+
+void signals_release_interrupt(void)
+{
+    int descriptor = signals_interrupt;
+    signals_set(SIGINT, signals_handle, (int)SA_RESETHAND);
+    signals_interrupt = -1;
+    if (descriptor >= 0) {
+        (void)close(descriptor);
     }
 }
 

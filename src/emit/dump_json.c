@@ -28,8 +28,8 @@ static void dump_json_deinit(struct dump_json *json)
     wait_summarizer_deinit(&json->waits);
 }
 
-/* Writes "taken_at" as RFC 3339, null when unknown. */
-static void dump_json_write_time(struct json_writer *writer, int64_t ns)
+/* Writes a point in time as RFC 3339. */
+void dump_json_write_time(struct json_writer *writer, const char *name, int64_t ns)
 {
     const int64_t second = 1000000000;
     time_t seconds = (time_t)(ns / second);
@@ -37,12 +37,12 @@ static void dump_json_write_time(struct json_writer *writer, int64_t ns)
     char text[40];
     if (ns == SNAPSHOT_UNKNOWN || ns < 0 || gmtime_r(&seconds, &tm) == NULL ||
         strftime(text, sizeof text - 16, "%Y-%m-%dT%H:%M:%S", &tm) == 0) {
-        json_writer_null(writer, "taken_at");
+        json_writer_null(writer, name);
         return;
     }
     struct string_builder whole = {0};
     string_builder_format(&whole, "%s.%09lldZ", text, (long long)(ns % second));
-    json_writer_string(writer, "taken_at", string_builder_text(&whole), whole.size);
+    json_writer_string(writer, name, string_builder_text(&whole), whole.size);
     string_builder_deinit(&whole);
 }
 
@@ -85,7 +85,7 @@ void dump_json_target(struct json_writer *writer, const struct snapshot *snapsho
     dump_json_write_string(writer, snapshot, "build_id", program->build_id);
     dump_json_write_string(writer, snapshot, "machine", program->machine);
     dump_json_write_settings(writer, snapshot, program->settings);
-    dump_json_write_time(writer, program->taken_at_ns);
+    dump_json_write_time(writer, "taken_at", program->taken_at_ns);
     json_writer_end_object(writer);
 }
 

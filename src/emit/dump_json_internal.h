@@ -33,6 +33,9 @@ void dump_json_write_object(struct dump_json *json, const char *name, uint32_t i
 void dump_json_write_string(struct json_writer *writer, const struct snapshot *snapshot,
                             const char *name, uint32_t id);
 
+/* Writes NS, Unix time, as the value of NAME: RFC 3339, null when unknown. */
+void dump_json_write_time(struct json_writer *writer, const char *name, int64_t ns);
+
 /* Writes the groups or goroutines within the limit, one by one; with LINES each is a line. */
 void dump_json_write_items(struct dump_json *json, bool lines);
 

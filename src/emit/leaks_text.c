@@ -1,27 +1,9 @@
-/* Findings for people: what is stuck, how many and since when, why, who should have woken it, what
- * to change. */
+/* The report for people: findings, worst first, then what was looked at and what to do next. */
+#include "base/cleanup.h"
 #include "emit/describe.h"
-#include "emit/leaks.h"
-#include "emit/stack_text.h"
-#include "emit/wait_summary.h"
+#include "emit/leaks_text_internal.h"
 #include <stdlib.h>
 #include <string.h>
-
-enum { LEAKS_IDS_SHOWN = 8 };
-
-/* One run. */
-struct leaks_text {
-    const struct leaks_view *view;
-    struct emit_sink *sink;
-    struct stack_text stacks;
-    struct wait_summarizer waits;
-    struct string_builder line;
-};
-
-bool leaks_shows(const struct leaks_view *view, const struct finding *finding)
-{
-    return !view->only_proved || finding->verdict == LEAK_VERDICT_PROVED;
-}
 
 /* Sets TEXT up. */
 static struct error *leaks_text_init(struct leaks_text *text, const struct leaks_view *view,
@@ -41,202 +23,81 @@ static void leaks_text_deinit(struct leaks_text *text)
     string_builder_deinit(&text->line);
 }
 
-/* Writes the line that was built, in ROLE, and empties it. */
-static void leaks_text_flush(struct leaks_text *text, enum emit_role role)
+/* Appends "WHAT A to B" to LINE when both are known. */
+static void leaks_text_add_change(struct string_builder *line, const char *what, int64_t first,
+                                  int64_t last)
 {
-    emit_style_begin(&text->view->style, text->sink, role);
-    emit_sink_add_builder(text->sink, &text->line);
-    emit_style_end(&text->view->style, text->sink, role);
-    emit_sink_add(text->sink, "\n");
-    string_builder_clear(&text->line);
+    if (first != SNAPSHOT_UNKNOWN && last != SNAPSHOT_UNKNOWN) {
+        string_builder_format(line, "; %s: %lld at first, %lld at last", what, (long long)first,
+                              (long long)last);
+    }
 }
 
-/* What a goroutine does, in Go's words. */
-static const char *leaks_text_state(uint8_t status, uint8_t wait_reason)
+/* Writes how a watch went. */
+static void leaks_text_watch(struct leaks_text *text)
 {
-    bool waits = status == GOROUTINE_STATUS_WAITING || status == GOROUTINE_STATUS_LEAKED;
-    const char *reason = waits ? wait_reason_text((enum wait_reason)wait_reason) : "";
-    return *reason != '\0' ? reason
-           : status == GOROUTINE_STATUS_UNKNOWN
-               ? "a state not told"
-               : goroutine_status_text((enum goroutine_status)status);
-}
-
-/* "for 2m03s to 5m10s", or nothing when no age is known. */
-static void leaks_text_add_age(struct string_builder *line, const struct finding *finding)
-{
-    if (finding->age_max_ns == SNAPSHOT_UNKNOWN) {
+    const struct leaks_watch *watch = &text->view->watch;
+    struct string_builder *line = &text->line;
+    if (watch->looks == 0) {
         return;
     }
-    string_builder_add(line, " for ");
-    describe_duration(line, finding->age_min_ns);
-    if (finding->age_max_ns != finding->age_min_ns) {
-        string_builder_add(line, " to ");
-        describe_duration(line, finding->age_max_ns);
+    string_builder_format(line, "%u %s", watch->looks, watch->looks == 1 ? "look" : "looks");
+    if (watch->first_ns != SNAPSHOT_UNKNOWN && watch->last_ns != SNAPSHOT_UNKNOWN) {
+        string_builder_add(line, " in ");
+        describe_duration(line, watch->last_ns - watch->first_ns);
     }
-}
-
-/* Writes the first line: verdict, count, state, age, class. */
-static void leaks_text_title(struct leaks_text *text, const struct finding *finding)
-{
-    static const char *const words[LEAK_VERDICT_COUNT] = {
-        [LEAK_VERDICT_PROVED] = "PROVED STUCK",
-        [LEAK_VERDICT_SUSPECTED] = "SUSPECTED",
-        [LEAK_VERDICT_UNKNOWN] = "UNKNOWN",
-    };
-    struct string_builder *line = &text->line;
-    string_builder_format(line, "%s: %llu %s in %s", words[finding->verdict],
-                          (unsigned long long)finding->goroutines,
-                          finding->goroutines == 1 ? "goroutine" : "goroutines",
-                          leaks_text_state(finding->status, finding->wait_reason));
-    leaks_text_add_age(line, finding);
-    if (finding->class_ != LEAK_CLASS_NONE) {
-        string_builder_format(line, "  [%s]", leak_class_text(finding->class_));
-    }
-    leaks_text_flush(text, finding->verdict == LEAK_VERDICT_PROVED ? EMIT_BAD : EMIT_WARNING);
-}
-
-/* Writes what the goroutines of FINDING wait for. */
-static void leaks_text_objects(struct leaks_text *text, const struct finding *finding)
-{
-    struct wait_summary summary;
-    wait_summarizer_sum(&text->waits, finding->members, finding->count, &summary);
-    for (size_t i = 0; i < summary.count; i++) {
-        const struct wait_summary_item *item = &summary.items[i];
-        string_builder_add(&text->line, i == 0 ? "  " : "     or ");
-        string_builder_add(&text->line, describe_verb(item->kind, item->direction));
-        if (item->objects > 1) {
-            string_builder_format(&text->line, "%llu %s, e.g. ", (unsigned long long)item->objects,
-                                  describe_plural(item->kind));
-        }
-        emit_sink_fail(text->sink,
-                       describe_object(&text->line, text->view->snapshot, item->example));
-        leaks_text_flush(text, EMIT_OBJECT);
-    }
-}
-
-/* Writes the verdict's reason in one line. */
-static void leaks_text_reason(struct leaks_text *text, const struct finding *finding)
-{
-    struct string_builder *line = &text->line;
-    if (finding->verdict == LEAK_VERDICT_PROVED) {
-        bool nothing =
-            finding->class_ == LEAK_CLASS_NIL_CHANNEL || finding->class_ == LEAK_CLASS_EMPTY_SELECT;
-        string_builder_add(line, nothing
-                                     ? "  nothing can ever wake it"
-                                     : "  nothing that can still run reaches what it waits for");
-    } else if (finding->verdict == LEAK_VERDICT_UNKNOWN) {
-        string_builder_format(line, "  it looks stuck, but there is doubt: %s",
-                              leak_reason_text(finding->reason));
-    } else {
-        string_builder_add(line, "  because ");
-        string_builder_add_escaped(line, finding->evidence == NULL ? "" : finding->evidence,
-                                   finding->evidence == NULL ? 0 : strlen(finding->evidence));
-    }
+    leaks_text_add_change(line, "open descriptors", watch->descriptors_first,
+                          watch->descriptors_last);
+    leaks_text_add_change(line, "threads", watch->threads_first, watch->threads_last);
     leaks_text_flush(text, EMIT_PLAIN);
-}
-
-/* Writes who may hold or should have woken what is waited for. */
-static void leaks_text_wakers(struct leaks_text *text, const struct finding *finding)
-{
-    size_t count;
-    const struct snapshot_goroutine *goroutines = snapshot_goroutines(text->view->snapshot, &count);
-    for (size_t i = 0; i < finding->waker_count; i++) {
-        const struct finding_reference *waker = &finding->wakers[i];
-        const struct snapshot_goroutine *goroutine = &goroutines[waker->goroutine];
-        string_builder_format(&text->line, "%s goroutine %llu [%s]",
-                              i == 0 ? "  may hold or wake it:" : "                      ",
-                              (unsigned long long)goroutine->id,
-                              leaks_text_state(goroutine->status, goroutine->wait_reason));
-        if (waker->function[0] != '\0') {
-            string_builder_add(&text->line, ", which refers to it in ");
-            string_builder_add_escaped(&text->line, waker->function, strlen(waker->function));
-        }
-        leaks_text_flush(text, EMIT_PLAIN);
+    if (watch->proofs_lost > 0) {
+        string_builder_format(line,
+                              "WARNING: %llu goroutines left a wait that was proved to be for "
+                              "ever: a debugger's doing, or a defect of unpark worth reporting",
+                              (unsigned long long)watch->proofs_lost);
+        leaks_text_flush(text, EMIT_BAD);
+    }
+    if (watch->cut != NULL) {
+        string_builder_add(line, "the watch ended early: ");
+        string_builder_add_escaped(line, watch->cut, strlen(watch->cut));
+        leaks_text_flush(text, EMIT_WARNING);
+    } else if (watch->interrupted) {
+        string_builder_add(line, "the watch was interrupted; this is what was seen until then");
+        leaks_text_flush(text, EMIT_WARNING);
     }
 }
 
-/* Writes the causes, best first. */
-static void leaks_text_causes(struct leaks_text *text, const struct finding *finding)
-{
-    for (size_t i = 0; i < finding->cause_count; i++) {
-        const struct finding_cause *cause = &finding->causes[i];
-        string_builder_format(&text->line, "  %s %s",
-                              i == 0 ? "why: " : "or:  ", cause->cause->title);
-        if (cause->evidence != NULL && cause->evidence[0] != '\0') {
-            string_builder_add(&text->line, " (");
-            string_builder_add_escaped(&text->line, cause->evidence, strlen(cause->evidence));
-            string_builder_add_char(&text->line, ')');
-        }
-        leaks_text_flush(text, EMIT_HEADING);
-        string_builder_format(&text->line, "       should have woken it: %s", cause->cause->waker);
-        leaks_text_flush(text, EMIT_PLAIN);
-        string_builder_format(&text->line, "       fix: %s  [%s]", cause->cause->fix,
-                              cause->cause->id);
-        leaks_text_flush(text, EMIT_GOOD);
-    }
-}
-
-/* Writes the ids of the goroutines. */
-static void leaks_text_ids(struct leaks_text *text, const struct finding *finding)
-{
-    size_t count;
-    const struct snapshot_goroutine *goroutines = snapshot_goroutines(text->view->snapshot, &count);
-    bool known = (goroutines[finding->members[0]].flags & GOROUTINE_ID_UNKNOWN) == 0;
-    if (!known && finding->followers == 0) {
-        return;
-    }
-    string_builder_add(&text->line, finding->count == 1 ? "  goroutine " : "  goroutines ");
-    string_builder_add(&text->line, known ? "" : "of unknown id");
-    for (size_t i = 0; known && i < finding->count && i < LEAKS_IDS_SHOWN; i++) {
-        string_builder_format(&text->line, "%s%llu", i == 0 ? "" : ", ",
-                              (unsigned long long)goroutines[finding->members[i]].id);
-    }
-    if (known && finding->count > LEAKS_IDS_SHOWN) {
-        string_builder_format(&text->line, " and %zu more", finding->count - LEAKS_IDS_SHOWN);
-    }
-    if (finding->followers > 0) {
-        string_builder_format(&text->line, "; %llu more wait behind %s",
-                              (unsigned long long)finding->followers,
-                              finding->goroutines == 1 ? "it" : "them");
-    }
-    leaks_text_flush(text, EMIT_DIM);
-}
-
-/* Who created the goroutines of FINDING. */
-static struct stack_text_creator leaks_text_creator(const struct leaks_text *text,
-                                                    const struct finding *finding)
-{
-    size_t count;
-    const struct snapshot_goroutine *goroutines = snapshot_goroutines(text->view->snapshot, &count);
-    const struct snapshot_goroutine *first = &goroutines[finding->members[0]];
-    struct stack_text_creator creator = {.frame = finding->creator, .parent = first->parent};
-    creator.unknown = (first->flags & GOROUTINE_CREATOR_UNKNOWN) != 0;
-    for (size_t i = 1; i < finding->count && !creator.several; i++) {
-        creator.several = goroutines[finding->members[i]].parent != creator.parent;
-    }
-    return creator;
-}
-
-/* Writes one finding. */
-static void leaks_text_finding(struct leaks_text *text, const struct finding *finding)
-{
-    struct stack_text_creator creator = leaks_text_creator(text, finding);
-    leaks_text_title(text, finding);
-    leaks_text_objects(text, finding);
-    leaks_text_reason(text, finding);
-    leaks_text_wakers(text, finding);
-    leaks_text_causes(text, finding);
-    stack_text_write(&text->stacks, finding->stack, &creator, 4);
-    leaks_text_ids(text, finding);
-    emit_sink_add(text->sink, "\n");
-}
-
-/* Writes the last line. */
-static void leaks_text_summary(struct leaks_text *text, size_t hidden)
+/* Writes what looking cost the program. */
+static void leaks_text_cost(struct leaks_text *text)
 {
     const struct leaks_view *view = text->view;
-    const struct finding_list *findings = view->findings;
+    struct string_builder *line = &text->line;
+    if (view->stopped_ns == 0) {
+        string_builder_add(line, "the program was not stopped");
+    } else {
+        string_builder_add(line, "the program was stopped for ");
+        describe_duration(line, (int64_t)view->stopped_ns);
+        if (view->stops > 1) {
+            string_builder_format(line, " in %u stops", view->stops);
+        }
+    }
+    if (view->copied_bytes > 0) {
+        string_builder_format(line, "; %llu MiB copied, analysed in ",
+                              (unsigned long long)(view->copied_bytes >> 20));
+        describe_duration(line, (int64_t)view->analysis_ns);
+    }
+    leaks_text_flush(text, EMIT_DIM);
+    if (view->obstacle != NULL) {
+        string_builder_add(line, "nothing new could be proved: ");
+        string_builder_add_escaped(line, view->obstacle, strlen(view->obstacle));
+        leaks_text_flush(text, EMIT_WARNING);
+    }
+}
+
+/* Writes how many goroutines there are of each verdict. */
+static void leaks_text_summary(struct leaks_text *text, size_t hidden)
+{
+    const struct finding_list *findings = text->view->findings;
     struct string_builder *line = &text->line;
     string_builder_format(
         line, "%llu goroutines: %llu proved stuck, %llu suspected, %llu waiting",
@@ -248,53 +109,78 @@ static void leaks_text_summary(struct leaks_text *text, size_t hidden)
     string_builder_format(line, "; %llu of the runtime's own",
                           (unsigned long long)findings->system);
     if (hidden > 0) {
-        string_builder_format(line, "; %zu findings not shown", hidden);
+        string_builder_format(line, "; %zu finding%s not shown", hidden, hidden == 1 ? "" : "s");
     }
     if (text->stacks.hidden > 0) {
         string_builder_format(line, "; %llu frames hidden",
                               (unsigned long long)text->stacks.hidden);
     }
-    string_builder_add(line, "; target stopped for ");
-    describe_duration(line, (int64_t)view->stopped_ns);
-    string_builder_format(line, ", %llu MiB copied, analysed in ",
-                          (unsigned long long)(view->copied_bytes >> 20));
-    describe_duration(line, (int64_t)view->analysis_ns);
-    leaks_text_flush(text, EMIT_PLAIN);
-    if (view->obstacle != NULL) {
-        string_builder_add(line, "nothing could be proved: ");
-        string_builder_add_escaped(line, view->obstacle, strlen(view->obstacle));
-        leaks_text_flush(text, EMIT_WARNING);
+    leaks_text_flush(text, EMIT_HEADING);
+    leaks_text_watch(text);
+    leaks_text_cost(text);
+}
+
+/* Writes one command worth typing next. */
+static void leaks_text_hint(struct leaks_text *text, const char *command, const char *meaning)
+{
+    string_builder_format(&text->line, "  %-44s  %s", command, meaning);
+    leaks_text_flush(text, EMIT_DIM);
+}
+
+/* Writes what to type next, by FIRST, the first finding that is shown. */
+static void leaks_text_next(struct leaks_text *text, const struct finding *first)
+{
+    const struct leaks_view *view = text->view;
+    size_t count;
+    const struct snapshot_goroutine *goroutines = snapshot_goroutines(view->snapshot, &count);
+    const struct snapshot_goroutine *member = &goroutines[first->members[0]];
+    CLEANUP(string_builder_deinit) struct string_builder command = {0};
+    emit_sink_add(text->sink, "\nnext:\n");
+    if (first->cause_count > 0) {
+        string_builder_format(&command, "unpark causes %s", first->causes[0].cause->id);
+        leaks_text_hint(text, string_builder_text(&command), "that cause, and how it is told");
+    }
+    if (view->target != NULL && (member->flags & GOROUTINE_ID_UNKNOWN) == 0) {
+        string_builder_clear(&command);
+        string_builder_add(&command, "unpark leaks ");
+        string_builder_add_escaped(&command, view->target, strlen(view->target));
+        string_builder_format(&command, " -g %llu", (unsigned long long)member->id);
+        leaks_text_hint(text, string_builder_text(&command), "one goroutine alone");
+    }
+    if (view->target != NULL && view->watch.looks == 0 &&
+        snapshot_program(view->snapshot)->taken_at_ns != SNAPSHOT_UNKNOWN) {
+        string_builder_clear(&command);
+        string_builder_add(&command, "unpark leaks ");
+        string_builder_add_escaped(&command, view->target, strlen(view->target));
+        string_builder_add(&command, " --watch 60s");
+        leaks_text_hint(text, string_builder_text(&command), "does it grow?");
     }
 }
 
-/* Writes everything. */
-static void leaks_text_all(struct leaks_text *text)
+/* Writes everything that SELECTION shows. */
+static void leaks_text_all(struct leaks_text *text, const struct leaks_selection *selection)
 {
-    const struct leaks_view *view = text->view;
-    size_t shown = 0;
-    size_t hidden = 0;
-    for (size_t i = 0; i < view->findings->count && !emit_sink_failed(text->sink); i++) {
-        const struct finding *finding = &view->findings->items[i];
-        if (!leaks_shows(view, finding) || (view->limit != 0 && shown == view->limit)) {
-            hidden++;
-            continue;
-        }
-        leaks_text_finding(text, finding);
-        shown++;
+    const struct finding *items = text->view->findings->items;
+    for (size_t i = 0; i < selection->count && !emit_sink_failed(text->sink); i++) {
+        size_t index = selection->items[i];
+        bool behind =
+            items[index].head != index && selection->places[items[index].head] != SIZE_MAX;
+        leaks_text_finding(text, &items[index], behind);
     }
-    leaks_text_summary(text, hidden);
+    leaks_text_summary(text, selection->hidden);
+    if (selection->count > 0) {
+        leaks_text_next(text, &items[selection->items[0]]);
+    }
 }
 
 struct error *leaks_text_write(const struct leaks_view *view, struct emit_sink *sink)
 {
-    struct leaks_text text;
-    struct error *error = leaks_text_init(&text, view, sink);
-    if (error == NULL) {
-        leaks_text_all(&text);
-        error = emit_sink_flush(sink);
-    }
-    leaks_text_deinit(&text);
-    return error;
+    CLEANUP(leaks_selection_deinit) struct leaks_selection selection = {0};
+    CLEANUP(leaks_text_deinit) struct leaks_text text = {0};
+    TRY(leaks_selection_init(&selection, view));
+    TRY(leaks_text_init(&text, view, sink));
+    leaks_text_all(&text, &selection);
+    return emit_sink_flush(sink);
 }
 
 /* Writes the witness path, a step a line. */
@@ -314,46 +200,72 @@ static void leaks_text_witness(struct leaks_text *text)
     }
 }
 
-struct error *leaks_text_write_goroutine(const struct leaks_view *view, size_t index,
-                                         struct emit_sink *sink)
+/* Writes why the goroutine at INDEX, which is in no finding, is not called stuck. */
+static void leaks_text_not_stuck(struct leaks_text *text, size_t index)
 {
-    struct leaks_text text;
-    struct error *error = leaks_text_init(&text, view, sink);
     size_t count;
+    const struct leaks_view *view = text->view;
     const struct snapshot_goroutine *goroutine =
         &snapshot_goroutines(view->snapshot, &count)[index];
     const struct finding_verdict *verdict = &view->verdicts[index];
-    const struct finding *found = NULL;
+    uint32_t member = (uint32_t)index;
+    struct finding alone = {.members = &member,
+                            .count = 1,
+                            .goroutines = goroutine->count,
+                            .creator = goroutine->creator};
+    struct stack_text_creator creator = leaks_text_creator(text, &alone);
+    const char *what = verdict->verdict == LEAK_VERDICT_SYSTEM    ? "is the runtime's own"
+                       : verdict->verdict == LEAK_VERDICT_UNKNOWN ? "cannot be judged"
+                                                                  : "is not proved stuck";
+    string_builder_format(&text->line, "goroutine %llu [%s] %s", (unsigned long long)goroutine->id,
+                          leaks_text_state(goroutine->status, goroutine->wait_reason), what);
+    if (verdict->verdict != LEAK_VERDICT_SYSTEM) {
+        string_builder_format(&text->line, ": %s",
+                              leak_reason_text((enum leak_reason)verdict->reason));
+    }
+    leaks_text_flush(text, verdict->verdict == LEAK_VERDICT_UNKNOWN ? EMIT_WARNING : EMIT_GOOD);
+    leaks_text_objects(text, &alone);
+    leaks_text_witness(text);
+    emit_sink_add(text->sink, "  stack:\n");
+    stack_text_write(&text->stacks, goroutine->stack, &creator, 4);
+    emit_sink_add(text->sink, "\n");
+    leaks_text_watch(text);
+    leaks_text_cost(text);
+}
+
+/* The finding that the goroutine at INDEX belongs to, or NULL. */
+static const struct finding *leaks_text_find(const struct leaks_view *view, size_t index)
+{
     for (size_t i = 0; i < view->findings->count; i++) {
         const struct finding *finding = &view->findings->items[i];
         for (size_t j = 0; j < finding->count; j++) {
-            found = finding->members[j] == index ? finding : found;
+            if (finding->members[j] == index) {
+                return finding;
+            }
         }
     }
-    if (error == NULL && found != NULL) {
-        leaks_text_finding(&text, found);
-    } else if (error == NULL) {
-        uint32_t member = (uint32_t)index;
-        struct finding alone = {.members = &member,
-                                .count = 1,
-                                .goroutines = goroutine->count,
-                                .creator = goroutine->creator};
-        struct stack_text_creator creator = leaks_text_creator(&text, &alone);
-        string_builder_format(&text.line, "goroutine %llu is not stuck: %s",
-                              (unsigned long long)goroutine->id,
-                              leak_verdict_text((enum leak_verdict)verdict->verdict));
-        leaks_text_flush(&text, EMIT_GOOD);
-        string_builder_format(&text.line, "  [%s] %s",
-                              leaks_text_state(goroutine->status, goroutine->wait_reason),
-                              leak_reason_text((enum leak_reason)verdict->reason));
-        leaks_text_flush(&text, EMIT_PLAIN);
-        leaks_text_objects(&text, &alone);
-        leaks_text_witness(&text);
-        stack_text_write(&text.stacks, goroutine->stack, &creator, 4);
+    return NULL;
+}
+
+struct error *leaks_text_write_goroutine(const struct leaks_view *view, size_t index,
+                                         struct emit_sink *sink)
+{
+    CLEANUP(leaks_text_deinit) struct leaks_text text = {0};
+    TRY(leaks_text_init(&text, view, sink));
+    const struct finding *found = leaks_text_find(view, index);
+    if (found == NULL) {
+        leaks_text_not_stuck(&text, index);
+        return emit_sink_flush(sink);
     }
-    if (error == NULL) {
-        error = emit_sink_flush(sink);
+    size_t count;
+    const struct snapshot_goroutine *goroutine =
+        &snapshot_goroutines(view->snapshot, &count)[index];
+    if (found->goroutines > 1) {
+        emit_sink_format(sink, "goroutine %llu is one of these:\n",
+                         (unsigned long long)goroutine->id);
     }
-    leaks_text_deinit(&text);
-    return error;
+    leaks_text_finding(&text, found, false);
+    leaks_text_watch(&text);
+    leaks_text_cost(&text);
+    return emit_sink_flush(sink);
 }

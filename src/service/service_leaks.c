@@ -113,17 +113,20 @@ static bool service_leaks_has_candidate(const struct service_leaks *leaks)
     return false;
 }
 
-/* Turns what an unstopped view would prove into "unknown", but for what earlier looks proved: LOOK,
- * which may be NULL, knows. */
+/* Turns what an unstopped view would prove into "unknown", but for what earlier looks proved, or
+ * found to be no proof in a stop: LOOK, which may be NULL, knows. */
 static void service_leaks_doubt(struct service_leaks *leaks, const struct service_watch_look *look)
 {
     size_t count;
     (void)snapshot_goroutines(leaks->snapshot, &count);
     for (size_t i = 0; i < count; i++) {
-        bool kept = look != NULL && look->items[i].proved_ns != SNAPSHOT_UNKNOWN;
-        if (!kept && leaks->verdicts[i].verdict == LEAK_VERDICT_PROVED) {
-            leaks->verdicts[i].verdict = LEAK_VERDICT_UNKNOWN;
-            leaks->verdicts[i].reason = LEAK_REASON_NOT_CONSISTENT;
+        struct finding_verdict *verdict = &leaks->verdicts[i];
+        if (look != NULL && look->items[i].candidate && look->items[i].strikes > 0) {
+            *verdict = look->items[i].settled;
+        } else if (verdict->verdict == LEAK_VERDICT_PROVED &&
+                   (look == NULL || look->items[i].proved_ns == SNAPSHOT_UNKNOWN)) {
+            verdict->verdict = LEAK_VERDICT_UNKNOWN;
+            verdict->reason = LEAK_REASON_NOT_CONSISTENT;
         }
     }
 }
@@ -239,11 +242,11 @@ static struct error *service_leaks_observe_auto(struct service *service,
     for (int i = 0; i < SERVICE_LEAKS_TRIES && leaks == NULL; i++) {
         TRY(service_leaks_look_again(service, options, &leaks, &before));
     }
-    if (leaks != NULL && options->settle && service_watch_has_candidate(&before) &&
-        !service_watch_wants_stop(options->watch, &before, true)) {
+    if (leaks != NULL && options->settle && service_watch_has_candidate(options->watch, &before) &&
+        !service_watch_wants_stop(options->watch, &before)) {
         TRY(service_leaks_look_again(service, options, &leaks, &before));
     }
-    if (leaks != NULL && !service_watch_wants_stop(options->watch, &before, options->settle)) {
+    if (leaks != NULL && !service_watch_wants_stop(options->watch, &before)) {
         service_leaks_doubt(leaks, &before);
         *ret = TAKE(leaks);
         *look = before;

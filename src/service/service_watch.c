@@ -17,8 +17,8 @@
 /* Two readings of one park time differ by no more: a second. */
 #define WATCH_PARKED_SLACK_NS INT64_C(1000000000)
 
-/* Stops in vain are followed by 2, 4, ... at most 64 looks without one. */
-enum { WATCH_STRIKES_MAX = 6 };
+/* Stops in vain are followed by 4, 8, ... at most 64 looks without one. */
+enum { WATCH_STRIKES_MAX = 5 };
 
 struct service_watch {
     struct service_watch_summary summary;
@@ -158,6 +158,7 @@ static void watch_inherit(const struct service_watch *watch,
     member->first_ns = before->first_ns;
     member->strikes = before->strikes;
     member->next_look = before->next_look;
+    member->settled = before->settled;
     bool refuted = view->consistent && verdict->verdict == LEAK_VERDICT_WAITING;
     if (before->proved_ns != SNAPSHOT_UNKNOWN && !refuted) {
         member->proved_ns = before->proved_ns;
@@ -166,7 +167,8 @@ static void watch_inherit(const struct service_watch *watch,
     } else if (before->candidate && view->stop_tried && verdict->verdict != LEAK_VERDICT_PROVED) {
         member->strikes = before->strikes < WATCH_STRIKES_MAX ? (uint8_t)(before->strikes + 1)
                                                               : (uint8_t)WATCH_STRIKES_MAX;
-        member->next_look = watch->summary.looks + (1u << member->strikes);
+        member->next_look = watch->summary.looks + (2u << member->strikes);
+        member->settled = *verdict;
     }
 }
 
@@ -248,21 +250,21 @@ struct error *service_watch_recognise(const struct service_watch *watch,
 }
 
 bool service_watch_wants_stop(const struct service_watch *watch,
-                              const struct service_watch_look *look, bool urgent)
+                              const struct service_watch_look *look)
 {
     for (size_t i = 0; i < look->count; i++) {
-        const struct service_watch_member *member = &look->items[i];
-        if (member->confirmed && (urgent || watch->summary.looks >= member->next_look)) {
+        if (look->items[i].confirmed && watch->summary.looks >= look->items[i].next_look) {
             return true;
         }
     }
     return false;
 }
 
-bool service_watch_has_candidate(const struct service_watch_look *look)
+bool service_watch_has_candidate(const struct service_watch *watch,
+                                 const struct service_watch_look *look)
 {
     for (size_t i = 0; i < look->count; i++) {
-        if (look->items[i].candidate) {
+        if (look->items[i].candidate && watch->summary.looks >= look->items[i].next_look) {
             return true;
         }
     }

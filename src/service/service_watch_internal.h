@@ -19,9 +19,10 @@ struct service_watch_member {
     uint32_t next_look; /* number of the look before which no stop is worth while for it */
     uint8_t class_;     /* enum leak_class of the proof */
     uint8_t strikes;    /* stops that did not prove it */
-    bool candidate;     /* this look, made without a stop, would have proved it */
-    bool confirmed;     /* and so would the look before, in the same wait */
-    bool stayed;        /* the look before saw it in the same wait */
+    struct finding_verdict settled; /* with strikes: what the latest of them said instead */
+    bool candidate;                 /* this look, made without a stop, would have proved it */
+    bool confirmed;                 /* and so would the look before, in the same wait */
+    bool stayed;                    /* the look before saw it in the same wait */
 };
 
 /* The goroutines of one look, by index of its snapshot: by id. */
@@ -49,15 +50,16 @@ NODISCARD struct error *service_watch_recognise(const struct service_watch *watc
 void service_watch_look_deinit(struct service_watch_look *look);
 
 /* True when LOOK, made without a stop, holds a goroutine that a stop is worth while for: the look
- * before would have proved it, too, and no stop was in vain for it lately (URGENT: or was). */
+ * before would have proved it, too, and no stop was in vain for it lately. */
 bool service_watch_wants_stop(const struct service_watch *watch,
-                              const struct service_watch_look *look, bool urgent);
+                              const struct service_watch_look *look);
 
 /* True when VERDICT, of a look without a stop, may become a proof in a stop. */
 bool service_watch_is_candidate(const struct finding_verdict *verdict);
 
-/* True when LOOK would have proved any goroutine. */
-bool service_watch_has_candidate(const struct service_watch_look *look);
+/* True when a stop would be worth while if another look agreed with LOOK. */
+bool service_watch_has_candidate(const struct service_watch *watch,
+                                 const struct service_watch_look *look);
 
 /* Keeps LOOK, which is emptied, as the latest. STOPPED_NS: how long the program was stopped for it;
  * DESCRIPTORS: open now, or SNAPSHOT_UNKNOWN. */
