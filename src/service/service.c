@@ -81,6 +81,12 @@ static struct error *service_open_file(const char *text, const struct service_op
     uint64_t dump = 0;
     char head[SELFMAG];
     struct stat status;
+    if (!options->core && options->exe == NULL) {
+        TRY(service_recording_open(text, &service->recording));
+        if (service->recording != NULL) {
+            return NULL;
+        }
+    }
     TRY(service_open_path(text, &path, &dump, &descriptor));
     if (fstat(descriptor, &status) != 0) {
         return error_errno(errno, "'%s'", path);
@@ -148,6 +154,7 @@ void service_close(struct service *service)
     image_destroy(service->image);
     target_destroy(service->target);
     service_file_close(service->file);
+    service_recording_close(service->recording);
     (void)pthread_mutex_destroy(&service->lock);
     free(service);
 }
@@ -158,11 +165,18 @@ bool service_has_memory(const struct service *service)
     return service->target != NULL;
 }
 
+/* The target's name in messages. */
+const char *service_name(const struct service *service)
+{
+    return service->target != NULL      ? target_name(service->target)
+           : service->recording != NULL ? service_recording_name(service->recording)
+                                        : service_file_name(service->file);
+}
+
 /* ERROR (may be NULL) with the target's name in front, unless a lower room put it there already. */
 struct error *service_name_error(const struct service *service, struct error *error)
 {
-    const char *name =
-        service->target != NULL ? target_name(service->target) : service_file_name(service->file);
+    const char *name = service_name(service);
     if (error == NULL || strncmp(error_message(error), name, strlen(name)) == 0) {
         return error;
     }
@@ -295,6 +309,9 @@ int64_t service_wall_clock(void)
 struct error *service_take_file(struct service *service, struct snapshot **ret)
 {
     uint64_t start = clock_now();
+    if (service->recording != NULL) {
+        return service_recording_load(service->recording, ret);
+    }
     CLEANUP(cleanup_builder) struct snapshot_builder *builder = NULL;
     TRY(snapshot_builder_create(&builder));
     TRY(service_name_error(service, service_file_read(service->file, builder)));
@@ -312,7 +329,7 @@ static struct error *service_take(struct service *service, const struct service_
     if (!service_has_memory(service)) {
         if (look->stop) {
             return error_create(ERROR_USAGE, "%s: only a process can be stopped",
-                                service_file_name(service->file));
+                                service_name(service));
         }
         return service_take_file(service, ret);
     }

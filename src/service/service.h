@@ -19,7 +19,8 @@ struct service_options {
  * main module holds PATTERN; several are an ERROR_USAGE that lists them), - (a dump from standard
  * input), an http:// or https:// URL, or the path of a core file, of a goroutine dump (anywhere
  * inside of a log) or of a goroutine profile, told apart by what is in them. FILE@N is the dump
- * number N of a file that holds several. */
+ * number N of a file that holds several; of a recording (unpark record) FILE is the last moment and
+ * FILE@MOMENT another one. */
 NODISCARD struct error *service_open(const char *text, const struct service_options *options,
                                      struct service **ret);
 void service_close(struct service *service);

@@ -7,6 +7,7 @@
 #include "image/image.h"
 #include "service/service.h"
 #include "service/service_file.h"
+#include "service/service_recording.h"
 #include "target/target.h"
 #include <pthread.h>
 #include <sys/types.h>
@@ -15,9 +16,10 @@
 struct service {
     pthread_mutex_t lock;      /* held for the length of a request */
     struct service_file *file; /* somebody's account; then there is nothing of what follows */
-    struct target *target;     /* memory; NULL with FILE */
-    struct image *image;       /* NULL until the first request */
-    struct goruntime *runtime; /* NULL until the first request */
+    struct service_recording *recording; /* the same goes for a recording */
+    struct target *target;               /* memory; NULL with FILE or RECORDING */
+    struct image *image;                 /* NULL until the first request */
+    struct goruntime *runtime;           /* NULL until the first request */
 };
 
 /* Finds the Go code and the runtime of the target, once. */
@@ -29,6 +31,9 @@ NODISCARD struct error *service_identify(struct service *service, struct snapsho
 /* Takes a snapshot of the service's FILE, or of what else stands in its place; with the lock held.
  */
 NODISCARD struct error *service_take_file(struct service *service, struct snapshot **ret);
+
+/* The target's name in messages. */
+const char *service_name(const struct service *service);
 
 /* ERROR (may be NULL) with the target's name in front, unless a lower room put it there already. */
 NODISCARD struct error *service_name_error(const struct service *service, struct error *error);

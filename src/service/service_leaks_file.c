@@ -62,7 +62,7 @@ struct error *service_leaks_of_file(struct service *service,
     }
     if (options->freeze == SERVICE_FREEZE_ALWAYS) {
         return error_create(ERROR_USAGE, "%s: only a process can be stopped",
-                            service_file_name(service->file));
+                            service_name(service));
     }
     TRY(service_take_file(service, &leaks->snapshot));
     uint64_t start = clock_now();
