@@ -310,6 +310,11 @@ NODISCARD struct error *snapshot_builder_goroutines(struct snapshot_builder *bui
                                                     struct snapshot_goroutine **ret,
                                                     size_t *first_ret);
 
+/* The goroutine at INDEX again, to go on filling it in; valid until the next addition of
+ * goroutines. */
+struct snapshot_goroutine *snapshot_builder_goroutine(struct snapshot_builder *builder,
+                                                      size_t index);
+
 /* Says what the goroutine at INDEX (as given by snapshot_builder_goroutines) waits for. */
 NODISCARD struct error *snapshot_builder_waits(struct snapshot_builder *builder, size_t index,
                                                const struct snapshot_wait *waits, size_t count);

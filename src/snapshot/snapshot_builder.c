@@ -349,6 +349,13 @@ struct error *snapshot_builder_goroutines(struct snapshot_builder *builder, size
     return NULL;
 }
 
+/* One of those that were added. */
+struct snapshot_goroutine *snapshot_builder_goroutine(struct snapshot_builder *builder,
+                                                      size_t index)
+{
+    return &builder->snapshot->goroutines.items[index];
+}
+
 /* Sets the waits of a goroutine. */
 struct error *snapshot_builder_waits(struct snapshot_builder *builder, size_t index,
                                      const struct snapshot_wait *waits, size_t count)
