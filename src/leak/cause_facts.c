@@ -8,7 +8,7 @@
 enum { FACTS_MEMBERS_MAX = 4096, FACTS_REFERENCES_MAX = 1 << 16 };
 
 /* Goroutines among which possible holders are looked for. */
-enum { FACTS_INSIDE_MAX = 1 << 16 };
+enum { FACTS_INSIDE_MAX = 1 << 16, FACTS_RWMUTEXES_MAX = 256 };
 
 /* The function of frame ID. */
 static const char *facts_function(const struct finding_input *input, uint32_t id)
@@ -124,7 +124,8 @@ static uint64_t facts_object(const struct finding_input *input,
         const struct snapshot_object *object = snapshot_object(input->snapshot, waits[i].object);
         switch ((enum snapshot_object_kind)object->kind) {
         case OBJECT_CHANNEL:
-            facts |= facts_channel(input->snapshot, object);
+            facts |= facts_channel(input->snapshot, object) |
+                     (waits[i].direction == DIRECTION_SEND ? FACT_SENDS : 0);
             break;
         case OBJECT_MUTEX:
             facts |= FACT_LOCK;
@@ -145,21 +146,37 @@ static uint64_t facts_object(const struct finding_input *input,
     return facts;
 }
 
-/* Adds to FACTS whether one of those who wait for the RWMutex of FINDING wants to read. */
-static struct error *facts_readers(const struct finding_input *input, const struct finding *finding,
-                                   uint64_t *facts)
+/* Sets *RET when one of those who wait for OBJECT wants to read. */
+static struct error *facts_has_reader(const struct finding_input *input, uint32_t object, bool *ret)
 {
     const uint32_t *goroutines;
     const uint8_t *directions;
     size_t count;
-    if ((*facts & FACT_RWMUTEX) == 0 || finding->object == UINT32_MAX) {
-        return NULL;
-    }
-    TRY(snapshot_object_waiters(input->snapshot, finding->object, &goroutines, &directions,
-                                &count));
+    TRY(snapshot_object_waiters(input->snapshot, object, &goroutines, &directions, &count));
     for (size_t i = 0; i < count; i++) {
-        *facts |= directions[i] == DIRECTION_READ_LOCK ? FACT_READERS : 0;
+        *ret = *ret || directions[i] == DIRECTION_READ_LOCK;
     }
+    return NULL;
+}
+
+/* Adds to FACTS whether one of those who wait for the RWMutexes of FINDING wants to read. */
+static struct error *facts_readers(const struct finding_input *input, const struct finding *finding,
+                                   uint64_t *facts)
+{
+    size_t total;
+    const struct snapshot_goroutine *goroutines = snapshot_goroutines(input->snapshot, &total);
+    bool reader = false;
+    for (size_t i = 0;
+         (*facts & FACT_RWMUTEX) != 0 && !reader && i < finding->count && i < FACTS_RWMUTEXES_MAX;
+         i++) {
+        size_t count;
+        const struct snapshot_wait *waits =
+            snapshot_waits(input->snapshot, &goroutines[finding->members[i]], &count);
+        for (size_t j = 0; j < count; j++) {
+            TRY(facts_has_reader(input, waits[j].object, &reader));
+        }
+    }
+    *facts |= reader ? FACT_READERS : 0;
     return NULL;
 }
 

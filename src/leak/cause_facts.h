@@ -61,8 +61,9 @@
 #define FACT_INSIDE_IO FACT(41)       /* I/O, a system call or sleep */
 
 #define FACT_NOT_PROVED                                                                            \
-    FACT(42) /* something alive still reaches what they wait for, or it is unknown */
-#define FACT_COUNT 43
+    FACT(42)                /* something alive still reaches what they wait for, or it is unknown */
+#define FACT_SENDS FACT(43) /* a case of the select sends */
+#define FACT_COUNT 44
 
 /* Sets *RET to the facts of FINDING, as bits. */
 NODISCARD struct error *cause_facts(const struct finding_input *input,

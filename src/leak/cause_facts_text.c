@@ -51,6 +51,7 @@ static const struct cause_facts_words {
      false},
     {FACT_INSIDE_IO,
      "another goroutine is inside the same type or function, waiting for the outside world", false},
+    {FACT_SENDS, "a case of the select sends", true},
     {FACT_NOT_PROVED, "something alive may still wake it", true},
 };
 
