@@ -51,7 +51,7 @@ struct finding_sieve {
     enum leak_class class_;
 };
 
-/* Collects the goroutines that SIEVE lets pass. */
+/* Collects the goroutines that SIEVE lets pass; one that was just moving is nothing to report. */
 static struct error *finding_select(const struct finding_input *input,
                                     const struct finding_sieve *sieve, uint32_t **ret,
                                     size_t *count_ret)
@@ -65,7 +65,9 @@ static struct error *finding_select(const struct finding_input *input,
     size_t count = 0;
     for (size_t i = 0; i < total; i++) {
         struct finding_verdict verdict = finding_verdict_of(input, i);
-        if (verdict.verdict == sieve->verdict && verdict.class_ == sieve->class_) {
+        bool passing =
+            verdict.verdict == LEAK_VERDICT_UNKNOWN && verdict.reason == LEAK_REASON_IN_TRANSIT;
+        if (verdict.verdict == sieve->verdict && verdict.class_ == sieve->class_ && !passing) {
             selection[count++] = (uint32_t)i;
         }
     }

@@ -66,7 +66,8 @@ struct finding_cause {
 
 /* One finding: goroutines with the same stack, creator, wait and verdict. */
 struct finding {
-    enum leak_verdict verdict; /* PROVED, SUSPECTED or UNKNOWN (would be proved, but for a doubt) */
+    enum leak_verdict verdict; /* PROVED, SUSPECTED or UNKNOWN (would be proved, but for a doubt;
+                                * one that was just moving is no finding) */
     enum leak_class class_;
     enum leak_reason reason; /* of UNKNOWN */
     uint64_t key; /* stable over looks and processes: of functions, creator and wait reason */

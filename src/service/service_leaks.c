@@ -13,10 +13,17 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Looks without a stop before a watch believes that only a stop helps. */
-enum { SERVICE_LEAKS_TRIES = 3 };
+enum {
+    SERVICE_LEAKS_TRIES = 3,   /* views torn beyond use before only a stop helps */
+    SERVICE_LEAKS_AGREEING = 3 /* views before the one that makes a stop worth while: a view of a
+                                * busy program is torn, but hardly four times in the same way */
+};
+
+/* How long the first look goes on asking for agreement. */
+#define SERVICE_LEAKS_PATIENCE_NS UINT64_C(250000000)
 
 CLEANUP_DEFINE(leaks, struct service_leaks, service_leaks_destroy)
+CLEANUP_DEFINE(watch, struct service_watch, service_watch_destroy)
 CLEANUP_DEFINE(freeze, struct freeze, freeze_destroy)
 CLEANUP_DEFINE(proof, struct proof, proof_destroy)
 CLEANUP_DEFINE(builder, struct snapshot_builder, snapshot_builder_destroy)
@@ -100,21 +107,9 @@ static struct error *service_leaks_view(struct service *service,
     return NULL;
 }
 
-/* True when VIEW holds a goroutine that a stop might prove stuck. */
-static bool service_leaks_has_candidate(const struct service_leaks *leaks)
-{
-    size_t count;
-    (void)snapshot_goroutines(leaks->snapshot, &count);
-    for (size_t i = 0; i < count; i++) {
-        if (service_watch_is_candidate(&leaks->verdicts[i])) {
-            return true;
-        }
-    }
-    return false;
-}
-
 /* Turns what an unstopped view would prove into "unknown", but for what earlier looks proved, or
- * found to be no proof in a stop: LOOK, which may be NULL, knows. */
+ * found to be no proof in a stop: LOOK, which may be NULL, knows. What several views did not agree
+ * about was moving. */
 static void service_leaks_doubt(struct service_leaks *leaks, const struct service_watch_look *look)
 {
     size_t count;
@@ -127,6 +122,9 @@ static void service_leaks_doubt(struct service_leaks *leaks, const struct servic
                    (look == NULL || look->items[i].proved_ns == SNAPSHOT_UNKNOWN)) {
             verdict->verdict = LEAK_VERDICT_UNKNOWN;
             verdict->reason = LEAK_REASON_NOT_CONSISTENT;
+        }
+        if (look != NULL && look->items[i].candidate && look->items[i].strikes == 0) {
+            verdict->reason = LEAK_REASON_IN_TRANSIT;
         }
     }
 }
@@ -174,28 +172,6 @@ static struct error *service_leaks_first(struct service *service,
     return error;
 }
 
-/* The view that OPTIONS ask for, of one look alone. */
-static struct error *service_leaks_choose(struct service *service,
-                                          const struct service_leaks_options *options,
-                                          struct service_leaks **ret)
-{
-    bool live = target_kind(service->target) == TARGET_KIND_LIVE;
-    if (!live || options->freeze == SERVICE_FREEZE_ALWAYS) {
-        return live ? service_leaks_stopped(service, options, NULL, ret)
-                    : service_leaks_view(service, options, false, false, ret);
-    }
-    if (options->freeze == SERVICE_FREEZE_NEVER) {
-        return service_leaks_view(service, options, false, false, ret);
-    }
-    CLEANUP(cleanup_leaks) struct service_leaks *first = NULL;
-    TRY(service_leaks_first(service, options, &first));
-    if (first != NULL && !service_leaks_has_candidate(first)) {
-        *ret = TAKE(first);
-        return NULL;
-    }
-    return service_leaks_stopped(service, options, TAKE(first), ret);
-}
-
 /* Recognises in LEAKS the goroutines of BEFORE, or of the latest look. */
 static struct error *service_leaks_recognise(const struct service_leaks_options *options,
                                              const struct service_watch_look *before,
@@ -231,7 +207,33 @@ static struct error *service_leaks_look_again(struct service *service,
     return NULL;
 }
 
-/* A look of a watch that may stop the program when it is worth it. */
+/* Looks again and again until the views agree that a stop is worth while (*WANTED) or that it is
+ * not. In the middle of a watch, what only this look would prove waits for the next one. The first
+ * look at a large program is content with two views. */
+static struct error *service_leaks_agree(struct service *service,
+                                         const struct service_leaks_options *options,
+                                         struct service_leaks **leaks,
+                                         struct service_watch_look *look, bool *wanted)
+{
+    uint64_t start = clock_now();
+    const struct service_watch *watch = options->watch;
+    unsigned enough = SERVICE_LEAKS_AGREEING;
+    for (unsigned agreeing = options->settle ? 0 : 1; agreeing <= SERVICE_LEAKS_AGREEING;
+         agreeing++) {
+        if (service_watch_summary(watch)->looks == 0 && agreeing > 0 &&
+            clock_now() - start > SERVICE_LEAKS_PATIENCE_NS) {
+            enough = 1;
+        }
+        *wanted = service_watch_has_candidate(watch, look, enough);
+        if (*wanted || !service_watch_has_candidate(watch, look, agreeing)) {
+            return NULL;
+        }
+        TRY(service_leaks_look_again(service, options, leaks, look));
+    }
+    return NULL;
+}
+
+/* A look that stops the program only when several views agree that it is worth it. */
 static struct error *service_leaks_observe_auto(struct service *service,
                                                 const struct service_leaks_options *options,
                                                 struct service_leaks **ret,
@@ -242,11 +244,11 @@ static struct error *service_leaks_observe_auto(struct service *service,
     for (int i = 0; i < SERVICE_LEAKS_TRIES && leaks == NULL; i++) {
         TRY(service_leaks_look_again(service, options, &leaks, &before));
     }
-    if (leaks != NULL && options->settle && service_watch_has_candidate(options->watch, &before) &&
-        !service_watch_wants_stop(options->watch, &before)) {
-        TRY(service_leaks_look_again(service, options, &leaks, &before));
+    bool wanted = false;
+    if (leaks != NULL) {
+        TRY(service_leaks_agree(service, options, &leaks, &before, &wanted));
     }
-    if (leaks != NULL && !service_watch_wants_stop(options->watch, &before)) {
+    if (leaks != NULL && !wanted) {
         service_leaks_doubt(leaks, &before);
         *ret = TAKE(leaks);
         *look = before;
@@ -256,6 +258,35 @@ static struct error *service_leaks_observe_auto(struct service *service,
     bool known = leaks != NULL;
     TRY(service_leaks_stopped(service, options, TAKE(leaks), ret));
     return service_leaks_recognise(options, known ? &before : NULL, *ret, true, look);
+}
+
+/* A look that does as --freeze says, or need not stop anything. */
+static struct error *service_leaks_observe_plainly(struct service *service,
+                                                   const struct service_leaks_options *options,
+                                                   struct service_leaks **ret)
+{
+    bool live = target_kind(service->target) == TARGET_KIND_LIVE;
+    return live && options->freeze == SERVICE_FREEZE_ALWAYS
+               ? service_leaks_stopped(service, options, NULL, ret)
+               : service_leaks_view(service, options, false, false, ret);
+}
+
+/* One look alone. */
+static struct error *service_leaks_look_once(struct service *service,
+                                             const struct service_leaks_options *options,
+                                             struct service_leaks **ret)
+{
+    if (target_kind(service->target) != TARGET_KIND_LIVE ||
+        options->freeze != SERVICE_FREEZE_AUTO) {
+        return service_leaks_observe_plainly(service, options, ret);
+    }
+    CLEANUP(cleanup_watch) struct service_watch *watch = NULL;
+    CLEANUP(service_watch_look_deinit) struct service_watch_look look = {0};
+    TRY(service_watch_create(&watch));
+    struct service_leaks_options alone = *options;
+    alone.watch = watch;
+    alone.settle = true;
+    return service_leaks_observe_auto(service, &alone, ret, &look);
 }
 
 /* How many descriptors the program has open. */
@@ -284,7 +315,7 @@ static struct error *service_leaks_observe(struct service *service,
     if (options->freeze == SERVICE_FREEZE_AUTO) {
         TRY(service_leaks_observe_auto(service, options, ret, &look));
     } else {
-        TRY(service_leaks_choose(service, options, ret));
+        TRY(service_leaks_observe_plainly(service, options, ret));
         TRY(service_leaks_recognise(options, NULL, *ret, false, &look));
     }
     TRY(service_leaks_descriptors(service, &descriptors));
@@ -324,7 +355,7 @@ static struct error *service_leaks_take(struct service *service,
 {
     uint64_t stopped = target_stopped_ns(service->target);
     TRY(service_prepare(service));
-    TRY(options->watch == NULL ? service_leaks_choose(service, options, ret)
+    TRY(options->watch == NULL ? service_leaks_look_once(service, options, ret)
                                : service_leaks_observe(service, options, ret));
     (*ret)->stopped_ns = options->watch == NULL ? target_stopped_ns(service->target) - stopped
                                                 : (*ret)->watch.stopped_ns;

@@ -186,7 +186,10 @@ static void watch_judge(const struct service_watch_view *view,
         member->class_ = verdict->class_;
     } else if (!view->consistent && service_watch_is_candidate(verdict)) {
         member->candidate = true;
-        member->confirmed = before != NULL && before->candidate;
+        bool again = before != NULL && before->candidate;
+        member->agreeing = !again                         ? 0
+                           : before->agreeing < UINT8_MAX ? (uint8_t)(before->agreeing + 1)
+                                                          : before->agreeing;
     }
 }
 
@@ -249,22 +252,13 @@ struct error *service_watch_recognise(const struct service_watch *watch,
     return NULL;
 }
 
-bool service_watch_wants_stop(const struct service_watch *watch,
-                              const struct service_watch_look *look)
-{
-    for (size_t i = 0; i < look->count; i++) {
-        if (look->items[i].confirmed && watch->summary.looks >= look->items[i].next_look) {
-            return true;
-        }
-    }
-    return false;
-}
-
 bool service_watch_has_candidate(const struct service_watch *watch,
-                                 const struct service_watch_look *look)
+                                 const struct service_watch_look *look, unsigned agreeing)
 {
     for (size_t i = 0; i < look->count; i++) {
-        if (look->items[i].candidate && watch->summary.looks >= look->items[i].next_look) {
+        const struct service_watch_member *member = &look->items[i];
+        if (member->candidate && member->agreeing >= agreeing &&
+            watch->summary.looks >= member->next_look) {
             return true;
         }
     }

@@ -20,9 +20,9 @@ struct service_watch_member {
     uint8_t class_;     /* enum leak_class of the proof */
     uint8_t strikes;    /* stops that did not prove it */
     struct finding_verdict settled; /* with strikes: what the latest of them said instead */
-    bool candidate;                 /* this look, made without a stop, would have proved it */
-    bool confirmed;                 /* and so would the look before, in the same wait */
-    bool stayed;                    /* the look before saw it in the same wait */
+    bool candidate;                 /* this view, taken without a stop, would have proved it */
+    uint8_t agreeing; /* views in a row before this one that would have, too, in the same wait */
+    bool stayed;      /* the look before saw it in the same wait */
 };
 
 /* The goroutines of one look, by index of its snapshot: by id. */
@@ -49,17 +49,13 @@ NODISCARD struct error *service_watch_recognise(const struct service_watch *watc
                                                 struct service_watch_look *ret);
 void service_watch_look_deinit(struct service_watch_look *look);
 
-/* True when LOOK, made without a stop, holds a goroutine that a stop is worth while for: the look
- * before would have proved it, too, and no stop was in vain for it lately. */
-bool service_watch_wants_stop(const struct service_watch *watch,
-                              const struct service_watch_look *look);
+/* True when LOOK, taken without a stop, holds a goroutine that it would have proved, as would at
+ * least AGREEING views before it, and for which no stop was in vain lately. */
+bool service_watch_has_candidate(const struct service_watch *watch,
+                                 const struct service_watch_look *look, unsigned agreeing);
 
 /* True when VERDICT, of a look without a stop, may become a proof in a stop. */
 bool service_watch_is_candidate(const struct finding_verdict *verdict);
-
-/* True when a stop would be worth while if another look agreed with LOOK. */
-bool service_watch_has_candidate(const struct service_watch *watch,
-                                 const struct service_watch_look *look);
 
 /* Keeps LOOK, which is emptied, as the latest. STOPPED_NS: how long the program was stopped for it;
  * DESCRIPTORS: open now, or SNAPSHOT_UNKNOWN. */
