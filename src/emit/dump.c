@@ -38,6 +38,13 @@ size_t dump_view_count(const struct dump_view *view)
     return count;
 }
 
+/* Memory is that of a process, of an executable. */
+bool dump_is_account(const struct snapshot *snapshot)
+{
+    const struct snapshot_program *program = snapshot_program(snapshot);
+    return program->pid == SNAPSHOT_UNKNOWN && program->executable == 0 && program->machine == 0;
+}
+
 /* The items that the limit lets through. */
 size_t dump_limit(const struct dump_view *view, size_t count)
 {

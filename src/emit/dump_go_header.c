@@ -1,4 +1,5 @@
 #include "emit/dump_go_header.h"
+#include "emit/dump_internal.h"
 #include "layout/layout.h"
 
 #define DUMP_GO_MINUTE 60000000000
@@ -33,7 +34,8 @@ void dump_go_header_init(struct dump_go_header *header, const struct dump_view *
         minor = LAYOUT_MINOR_MAX;
     }
     char setting = dump_go_header_setting(snapshot_string(view->snapshot, program->settings));
-    bool by_target = minor >= 27 ? setting != '0' : minor == 26 && setting == '1';
+    bool shown = dump_is_account(view->snapshot); /* what an account tells, it has printed */
+    bool by_target = minor >= 27 ? setting != '0' : minor == 26 && (setting == '1' || shown);
     header->minor = minor;
     header->labels =
         view->labels == DUMP_LABELS_ALWAYS || (view->labels == DUMP_LABELS_AS_TARGET && by_target);

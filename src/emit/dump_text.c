@@ -5,6 +5,26 @@
 
 enum { DUMP_TEXT_INDENT = 4, DUMP_TEXT_WAITERS = 20 };
 
+/* Finds out what an account does not tell at all. */
+static void dump_text_find_untold(struct dump_text *text)
+{
+    size_t count;
+    const struct snapshot *snapshot = text->view->snapshot;
+    const struct snapshot_goroutine *goroutines = snapshot_goroutines(snapshot, &count);
+    bool account = count > 0 && dump_is_account(snapshot);
+    text->no_ages = text->no_waits = text->no_labels = account;
+    for (size_t i = 0; i < count && account; i++) {
+        text->no_ages = text->no_ages && goroutines[i].age_ns == SNAPSHOT_UNKNOWN;
+        text->no_labels = text->no_labels && (goroutines[i].flags & GOROUTINE_LABELS_UNKNOWN) != 0;
+        for (uint32_t j = 0; j < goroutines[i].wait_count && text->no_waits; j++) {
+            const struct snapshot_wait *waits =
+                snapshot_waits(snapshot, &goroutines[i], &(size_t){0});
+            uint8_t kind = snapshot_object(snapshot, waits[j].object)->kind;
+            text->no_waits = kind == OBJECT_NIL_CHANNEL || kind == OBJECT_EMPTY_SELECT;
+        }
+    }
+}
+
 /* Sets a run up. */
 static struct error *dump_text_init(struct dump_text *text, const struct dump_view *view,
                                     struct emit_sink *sink)
@@ -12,6 +32,7 @@ static struct error *dump_text_init(struct dump_text *text, const struct dump_vi
     *text = (struct dump_text){.view = view, .sink = sink};
     TRY(stack_text_init(&text->stacks, view->snapshot, &view->style, sink));
     text->stacks.user_frames = view->user_frames;
+    dump_text_find_untold(text);
     return wait_summarizer_init(&text->waits, view->snapshot);
 }
 
@@ -39,7 +60,9 @@ static void dump_text_write_no_stack(struct dump_text *text,
                                      const struct snapshot_goroutine *goroutine)
 {
     emit_sink_add_spaces(text->sink, DUMP_TEXT_INDENT);
-    emit_sink_add(text->sink, goroutine->status == GOROUTINE_STATUS_RUNNING
+    bool account = dump_is_account(text->view->snapshot);
+    emit_sink_add(text->sink, account ? "stack not told\n"
+                              : goroutine->status == GOROUTINE_STATUS_RUNNING
                                   ? "stack not read: it was running (--stop reads it)\n"
                                   : "stack not read\n");
     if (goroutine->start != 0) {

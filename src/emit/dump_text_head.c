@@ -37,9 +37,10 @@ static bool dump_text_has_age(const struct snapshot_goroutine *goroutine)
 }
 
 /* Appends " for 12m to 3h05m (5 unknown)". */
-static void dump_text_add_age(struct string_builder *builder, const struct dump_text_record *record)
+static void dump_text_add_age(const struct dump_text *text, struct string_builder *builder,
+                              const struct dump_text_record *record)
 {
-    if (!dump_text_has_age(record->first)) {
+    if (!dump_text_has_age(record->first) || text->no_ages) {
         return;
     }
     if (record->age_max_ns == SNAPSHOT_UNKNOWN) {
@@ -106,7 +107,7 @@ static void dump_text_write_title(struct dump_text *text, const struct dump_text
                            record->goroutines == 1 ? " goroutine: " : " goroutines: ");
     }
     dump_text_add_state(&text->scratch, record->first);
-    dump_text_add_age(&text->scratch, record);
+    dump_text_add_age(text, &text->scratch, record);
     dump_text_add_flags(&text->scratch, record);
     emit_style_begin(&text->view->style, text->sink, EMIT_HEADING);
     dump_text_flush_scratch(text);
@@ -151,7 +152,7 @@ static void dump_text_write_labels(struct dump_text *text, const struct dump_tex
         }
         string_builder_add_char(&text->scratch, '\n');
         dump_text_flush_scratch(text);
-    } else if ((record->flags & GOROUTINE_LABELS_UNKNOWN) != 0) {
+    } else if ((record->flags & GOROUTINE_LABELS_UNKNOWN) != 0 && !text->no_labels) {
         emit_sink_add(text->sink, "  labels unknown\n");
     }
 }
@@ -163,6 +164,21 @@ void dump_text_write_head(struct dump_text *text, const struct dump_text_record 
     dump_text_write_waits(text, record);
     dump_text_write_ids(text, record);
     dump_text_write_labels(text, record);
+}
+
+/* Appends what is told of no goroutine. */
+static void dump_text_add_untold(const struct dump_text *text, struct string_builder *line)
+{
+    static const char *const names[] = {"ages", "labels", "what is waited for"};
+    const bool untold[] = {text->no_ages, text->no_labels, text->no_waits};
+    const char *separator = "; not told there: ";
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        if (untold[i]) {
+            string_builder_add(line, separator);
+            string_builder_add(line, names[i]);
+            separator = ", ";
+        }
+    }
 }
 
 /* Writes who the program is. */
@@ -194,6 +210,7 @@ void dump_text_write_program(struct dump_text *text)
         string_builder_format(line, ", %lld thread%s", (long long)program->threads,
                               program->threads == 1 ? "" : "s");
     }
+    dump_text_add_untold(text, line);
     string_builder_add(line, "\n\n");
     dump_text_flush_scratch(text);
 }
@@ -248,13 +265,14 @@ static void dump_text_add_all_hidden(struct string_builder *line, const struct d
 }
 
 /* Appends how long reading took and the target was stopped. */
-static void dump_text_add_times(struct string_builder *line, const struct snapshot_program *program)
+static void dump_text_add_times(struct string_builder *line, const struct snapshot *snapshot)
 {
+    const struct snapshot_program *program = snapshot_program(snapshot);
     if (program->read_ns != SNAPSHOT_UNKNOWN) {
         string_builder_add(line, "; read in ");
         describe_duration(line, program->read_ns);
     }
-    if (program->stopped_ns != SNAPSHOT_UNKNOWN) {
+    if (program->stopped_ns != SNAPSHOT_UNKNOWN && !dump_is_account(snapshot)) {
         string_builder_add(line, ", target stopped for ");
         describe_duration(line, program->stopped_ns);
     }
@@ -285,7 +303,7 @@ void dump_text_write_summary(struct dump_text *text, uint64_t shown)
     }
     dump_text_add_states(line, &counts);
     dump_text_add_all_hidden(line, &counts, counts.selected - shown, text->stacks.hidden);
-    dump_text_add_times(line, snapshot_program(text->view->snapshot));
+    dump_text_add_times(line, text->view->snapshot);
     string_builder_add_char(line, '\n');
     dump_text_flush_scratch(text);
 }

@@ -13,6 +13,7 @@ struct dump_text {
     struct stack_text stacks;
     struct wait_summarizer waits;
     struct string_builder scratch;
+    bool no_ages, no_waits, no_labels; /* an account that tells them of no goroutine */
 };
 
 /* What is shown as one record: a group, or one goroutine. */

@@ -84,7 +84,7 @@ void dump_text_write_waits(struct dump_text *text, const struct dump_text_record
     } else {
         without = dump_text_write_summed(text, record);
     }
-    bool expected = record->first->status == GOROUTINE_STATUS_WAITING &&
+    bool expected = !text->no_waits && record->first->status == GOROUTINE_STATUS_WAITING &&
                     describe_has_object((enum wait_reason)record->first->wait_reason);
     if (without == record->goroutines && expected) {
         emit_sink_add(text->sink, "  waits on something unknown\n");

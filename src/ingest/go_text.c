@@ -55,9 +55,10 @@ void go_text_destroy(struct go_text *text)
     free(text);
 }
 
-/* The beginning of the line up to LINES lines before AT, not before START. */
+/* The beginning of the line up to LINES lines before AT, not before START; both begin lines. */
 static const char *go_text_back(const char *start, const char *at, unsigned lines)
 {
+    const char *whole = start;
     if (at - start > GO_TEXT_BACK_BYTES) {
         start = at - GO_TEXT_BACK_BYTES;
     }
@@ -66,7 +67,7 @@ static const char *go_text_back(const char *start, const char *at, unsigned line
         const char *newline =
             found > start ? memrchr(start, '\n', (size_t)(found - start) - (i > 0)) : NULL;
         if (newline == NULL) {
-            return found;
+            return start == whole ? start : found;
         }
         found = newline + 1;
     }
