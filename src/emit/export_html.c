@@ -201,13 +201,16 @@ static void export_html_summary(struct export_page *page)
                           view->leaks->findings->proved);
         export_html_count(page, view->leaks->findings->suspected > 0 ? "warn" : "", "suspected",
                           view->leaks->findings->suspected);
+        if (view->leaks->findings->unknown > 0) {
+            export_html_count(page, "", "in doubt", view->leaks->findings->unknown);
+        }
     }
-    export_html_count(page, "", "of the runtime's own", counts.system);
+    export_html_count(page, "", "runtime's own", counts.system);
     if (program->threads != SNAPSHOT_UNKNOWN) {
         export_html_count(page, "", "threads", (uint64_t)program->threads);
     }
     export_html_duration(page, "reading took", program->read_ns);
-    export_html_duration(page, "program stopped for",
+    export_html_duration(page, "stopped for",
                          view->leaks != NULL ? (int64_t)view->leaks->stopped_ns
                                              : program->stopped_ns);
     emit_sink_add(page->sink, "</section>\n");
@@ -222,8 +225,8 @@ static struct error *export_html_flame(struct export_page *page)
     emit_sink_add(page->sink,
                   "<section id=\"flame\">\n<h2>Flame graph</h2>\n<p class=\"hint\">Root on top; "
                   "the width is the number of goroutines; what they wait for is at the "
-                  "bottom.</p>\n<svg class=\"flame legend-of-flame\" width=\"640\" height=\"16\" "
-                  "viewBox=\"0 0 640 16\" aria-hidden=\"true\">");
+                  "bottom.</p>\n<svg class=\"flame legend-of-flame\" width=\"720\" height=\"16\" "
+                  "viewBox=\"0 0 720 16\" aria-hidden=\"true\">");
     flame_svg_write_legend(page->sink, 0, 1);
     emit_sink_add(page->sink, "</svg>\n<div class=\"flame-box\">\n");
     TRY(flame_svg_write(&tree, NULL, page->sink));

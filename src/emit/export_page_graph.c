@@ -20,7 +20,7 @@ enum {
 /* Columns: where boxes begin, how wide they are, how many letters fit. */
 static const struct {
     unsigned x, width, letters;
-} page_graph_columns[] = {{0, 400, 54}, {460, 400, 54}, {920, 280, 37}};
+} page_graph_columns[] = {{0, 400, 50}, {460, 400, 50}, {920, 280, 34}};
 
 /* A thing that is waited for: one object, or many of a kind that one group waits for. */
 struct page_graph_object {

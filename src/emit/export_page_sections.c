@@ -102,14 +102,24 @@ static void export_page_wakers(struct export_page *page, const struct finding *f
     }
 }
 
+/* Who created the goroutines of FINDING. */
+static struct stack_text_creator export_page_find_creator(const struct export_page *page,
+                                                          const struct finding *finding)
+{
+    size_t all;
+    const struct snapshot_goroutine *goroutines = snapshot_goroutines(page->snapshot, &all);
+    struct stack_text_creator creator = {.frame = finding->creator,
+                                         .parent = goroutines[finding->members[0]].parent};
+    for (size_t i = 1; i < finding->count && !creator.several; i++) {
+        creator.several = goroutines[finding->members[i]].parent != creator.parent;
+    }
+    return creator;
+}
+
 /* Writes one finding. */
 static void export_page_finding(struct export_page *page, const struct finding *finding)
 {
-    size_t all;
-    const struct snapshot_goroutine *first =
-        &snapshot_goroutines(page->snapshot, &all)[finding->members[0]];
-    struct stack_text_creator creator = {.frame = finding->creator, .parent = first->parent};
-    creator.several = finding->count > 1;
+    struct stack_text_creator creator = export_page_find_creator(page, finding);
     const char *const *words = export_page_verdicts[finding->verdict];
     emit_sink_format(page->sink,
                      "<article class=\"finding %s\">\n<h3><span class=\"badge\">%s</span> ",

@@ -306,11 +306,12 @@ static void flame_svg_write_frame(struct flame_svg *svg, const struct flame_svg_
     emit_sink_format(sink, "</text>\n<text class=\"h2\" x=\"%d\" y=\"50\">", FLAME_SVG_MARGIN);
     markup_add_text(sink, frame->subheading);
     emit_sink_add(sink, "</text>\n");
+    emit_sink_add(sink, "<g class=\"foot\">\n");
     flame_svg_write_legend(sink, FLAME_SVG_MARGIN, height - 44);
     emit_sink_format(sink,
                      "<text class=\"key\" x=\"%d\" y=\"%u\">Click or Enter: zoom. Esc: back. "
                      "/ or Ctrl-F: search, Enter: next match. Arrows: walk. The width is the "
-                     "number of goroutines.</text>\n",
+                     "number of goroutines.</text>\n</g>\n",
                      FLAME_SVG_MARGIN, height - 12);
 }
 

@@ -43,6 +43,7 @@
     const frames = [...svg.querySelectorAll("g.f")].map(read);
     if (frames.length === 0) return;
     const root = frames[0];
+    const deepest = frames.reduce((most, frame) => Math.max(most, frame.d), 0);
     const alone = document.documentElement === svg;
     let zoomed = root, current = root, query = null, letter = 7.2, width = 1200;
     const contains = (outer, inner) =>
@@ -89,12 +90,20 @@
       return alone ? 16 : 0;
     }
 
+    // The picture is as high as what is seen of it.
+    function fit() {
+      const lowest = frames.reduce((most, frame) => (frame.shown && frame.d > most ? frame.d : most), 0);
+      const spare = (deepest - lowest) * 20, high = +svg.dataset.height - spare;
+      const foot = svg.querySelector(".foot");
+      if (foot) foot.setAttribute("transform", `translate(0 ${-spare})`);
+      svg.setAttribute("height", alone ? Math.max(high, window.innerHeight - 4) : high);
+    }
+
     function layout() {
       if (alone) {
         width = Math.max(480, window.innerWidth);
         svg.removeAttribute("viewBox");
         svg.setAttribute("width", "100%");
-        svg.setAttribute("height", Math.max(+svg.dataset.height, window.innerHeight - 1));
         const room = Math.min(width - 32, 560);
         bar.parentNode.setAttribute("x", width - room - 16);
         bar.parentNode.setAttribute("width", room);
@@ -104,6 +113,7 @@
         svg.setAttribute("width", width);
       }
       frames.forEach(place);
+      fit();
     }
 
     function zoom(frame) {
@@ -112,6 +122,7 @@
       reset.disabled = frame === root;
       hide();
       frames.forEach(place);
+      fit();
     }
 
     // Counts each goroutine once, however many of its frames match: frames come in depth-first order.
