@@ -8,6 +8,7 @@
 #include "service/service.h"
 #include "snapshot/filter.h"
 #include "snapshot/group.h"
+#include "snapshot/scrub.h"
 #include <stdlib.h>
 
 CLEANUP_DEFINE(service, struct service, service_close)
@@ -89,7 +90,8 @@ static const struct option_group *command_dump_view_group(void)
     static const struct option *const options[] = {
         &command_dump_each,   &command_dump_goroutine, &command_dump_all,       &command_dump_user,
         &command_dump_sort,   &command_dump_limit,     &command_dump_format,    &command_dump_json,
-        &command_dump_ndjson, &command_dump_labels,    &command_dump_exit_code, NULL};
+        &command_dump_ndjson, &command_dump_labels,    &command_dump_exit_code,
+        &option_scrub,        NULL};
     static const struct option_group group = {"What to show", options};
     return &group;
 }
@@ -137,14 +139,6 @@ static struct error *command_dump_find_form(const struct options *options,
     return NULL;
 }
 
-/* True when one of the filter's own terms speaks about system goroutines. */
-static bool command_dump_names_system(const struct options *options)
-{
-    const struct option *option =
-        options_find((option_group_source *const[]){option_group_filter, NULL}, "system-only", 11);
-    return option != NULL && options_has(options, option);
-}
-
 /* The order: as asked for, else groups by count and single goroutines by id. */
 static struct error *command_dump_find_order(const struct options *options, bool single,
                                              enum group_order *ret)
@@ -174,7 +168,7 @@ static struct error *command_dump_wish_init(const struct options *options,
     TRY(option_sets_filter(options, &filter));
     if (wish->id >= 0) {
         TRY(filter_add(filter, FILTER_ID, options_text(options, &command_dump_goroutine)));
-    } else if (!options_has(options, &command_dump_all) && !command_dump_names_system(options)) {
+    } else if (!options_has(options, &command_dump_all) && !option_sets_names_system(options)) {
         TRY(filter_add(filter, FILTER_USER_ONLY, NULL));
     }
     wish->filter = TAKE(filter);
@@ -200,7 +194,7 @@ static struct service_look command_dump_look(const struct options *options,
     return (struct service_look){
         .objects = wish->form != COMMAND_DUMP_GO,
         .labels = true,
-        .arguments = wish->form == COMMAND_DUMP_GO,
+        .arguments = wish->form == COMMAND_DUMP_GO && !options_has(options, &option_scrub),
         .stop = options_has(options, &command_dump_stop),
         .max_stop_ns =
             (uint64_t)options_number(options, &command_dump_max_stop, COMMAND_DUMP_MAX_STOP_NS),
@@ -321,6 +315,9 @@ static struct error *command_dump_run(struct invocation *invocation, int *exit_r
     CLEANUP_FREE uint32_t *selection = NULL;
     size_t count = 0;
     TRY(command_dump_select(&wish, snapshot, &selection, &count));
+    if (options_has(options, &option_scrub)) {
+        TRY(snapshot_scrub(snapshot));
+    }
     TRY(command_dump_write(invocation, &wish, snapshot, selection, count, &output));
     if (service_is_partial(snapshot, &look)) {
         command_dump_explain(invocation, snapshot);
