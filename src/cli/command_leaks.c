@@ -431,23 +431,48 @@ static struct error *command_leaks_run(struct invocation *invocation, int *exit_
     return NULL;
 }
 
+/* What the report calls findings. */
+static const struct command_list *command_leaks_verdicts(void)
+{
+    static const struct command_row rows[] = {
+        {"PROVED STUCK", "it can never run again: nothing alive reaches what it waits for"},
+        {"SUSPECTED", "it could still be woken, but the evidence speaks for a leak: growth from "
+                      "look to look, or very many at one place for long"},
+        {"UNKNOWN", "it looks stuck, but a doubt forbids to call it proved; the reason is said"},
+        {NULL, NULL}};
+    static const struct command_list list = {"Verdicts", rows};
+    return &list;
+}
+
 const struct command command_leaks = {
     .name = "leaks",
     .summary = "prove which goroutines will never wake, and say why",
     .description =
         "Separates the goroutines that can never run again from those that merely wait. A "
-        "goroutine "
-        "is proved stuck when nothing that can still run reaches what it waits for: the channel, "
-        "mutex, wait group or condition. That is the rule of Go's own leak profile, applied from "
-        "outside, to any program built with Go 1.18 to 1.27, stripped or not.\n\n"
-        "Each finding says what is stuck, how many and since when, why, who should have woken it, "
-        "what to change, and where it was started. What cannot be proved may be suspected, with "
-        "the evidence; what is in doubt is called unknown, with the reason.\n\n"
-        "The program is looked at without a stop first. Only when there is something to prove are "
-        "its threads stopped for a moment, while the memory that the proof reads is copied; it "
-        "runs again before the analysis begins. Nothing is ever written to it. The time stopped is "
-        "shown, and --max-stop bounds it.",
+        "goroutine is proved stuck when nothing that can still run reaches what it waits for: the "
+        "channel, mutex, wait group or condition. That is the rule of Go's own leak profile, "
+        "applied from outside, to any program built with Go 1.18 to 1.27, stripped or not.\n\n"
+        "Each finding says what is stuck, how many and since when, where it stands and where it "
+        "was started, why, who should have woken it and what to change. What cannot be proved may "
+        "be suspected, with the evidence; what is in doubt is called unknown, with the reason. "
+        "Goroutines that wait for something that a stuck one holds follow it as \"behind it\".\n\n"
+        "The program is looked at without a stop first. Only when several such views agree that "
+        "there is something to prove are its threads stopped for a moment, while the memory that "
+        "the proof reads is copied; it runs again before the analysis begins. A program without "
+        "leaks is not stopped. Nothing is ever written to it. The time stopped is shown, and "
+        "--max-stop bounds it. A core file, and a program that is stopped already, need no "
+        "stop.\n\n"
+        "With --watch the program is looked at several times. A line on standard error says what "
+        "is new as soon as it is seen; the report at the end says in addition what grows, with "
+        "descriptors and threads, since when it was seen and when it was proved. What was proved "
+        "once costs no second stop while the same goroutine is in the same wait. Ctrl-C ends a "
+        "watch early, with the report of what was seen until then, as does the end of the "
+        "program; a second Ctrl-C ends unpark.\n\n"
+        "JSON and its lines are described in docs/json.md (schema unpark.leaks/1). With "
+        "--format go the output is what the program itself would print, with (leaked) in the "
+        "headers of proved goroutines, as Go 1.27 does it.",
     .arguments = (const struct command_argument[]){{.name = "TARGET"}, {.name = NULL}},
+    .list = command_leaks_verdicts,
     .options = (option_group_source *const[]){option_group_target, command_leaks_view_group,
                                               command_leaks_watch_group, command_leaks_stop_group,
                                               option_group_output, option_group_common, NULL},
@@ -456,10 +481,12 @@ const struct command command_leaks = {
             {"unpark leaks 4711", "findings, worst first"},
             {"unpark leaks name:server --only proved --json", "for a script"},
             {"unpark leaks 4711 --goroutine 17", "why 17 is stuck, or what can still wake it"},
+            {"unpark leaks 4711 --watch 10m --every 30s", "what grows, looked at every 30 seconds"},
+            {"unpark leaks 4711 --freeze never", "what can be said without ever stopping it"},
             {"unpark leaks core.4711 --exe ./server", "from a core file"},
             {NULL, NULL},
         },
-    .findings = "goroutines are proved stuck or suspected",
+    .findings = "goroutines are proved stuck or suspected (with --only proved: are proved stuck)",
     .partial = true,
     .targets = true,
     .run = command_leaks_run,

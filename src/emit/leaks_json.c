@@ -79,6 +79,33 @@ static void leaks_json_verdict(struct json_writer *writer, enum leak_verdict ver
                      reason == LEAK_REASON_NONE ? NULL : leak_reason_text(reason));
 }
 
+/* Writes status and wait reason, which is null for who does not wait. */
+static void leaks_json_state(struct json_writer *writer, uint8_t status, uint8_t wait_reason)
+{
+    bool waits = status == GOROUTINE_STATUS_WAITING || status == GOROUTINE_STATUS_LEAKED;
+    const char *reason = waits ? wait_reason_text((enum wait_reason)wait_reason) : "";
+    json_writer_text(writer, "status", goroutine_status_text((enum goroutine_status)status));
+    json_writer_text(writer, "wait_reason", *reason == '\0' ? NULL : reason);
+}
+
+/* Writes the goroutine that started those of FINDING: null when unknown, or several did. */
+static void leaks_json_parent(struct json_writer *writer,
+                              const struct snapshot_goroutine *goroutines,
+                              const struct finding *finding)
+{
+    uint64_t parent = goroutines[finding->members[0]].parent;
+    bool differ = false;
+    for (size_t i = 1; i < finding->count && !differ; i++) {
+        differ = goroutines[finding->members[i]].parent != parent;
+    }
+    if (differ || parent == 0) {
+        json_writer_null(writer, "parent");
+    } else {
+        json_writer_u64(writer, "parent", parent);
+    }
+    json_writer_bool(writer, "parents_differ", differ);
+}
+
 /* Writes what the goroutines of FINDING wait for, as groups of a dump do. */
 static void leaks_json_waits(struct dump_json *json, const uint32_t *members, size_t count)
 {
@@ -135,10 +162,7 @@ static void leaks_json_finding(struct dump_json *json, const char *name,
     json_writer_begin_object(writer, name);
     json_writer_text(writer, "key", key);
     leaks_json_verdict(writer, finding->verdict, finding->class_, finding->reason);
-    json_writer_text(writer, "status",
-                     goroutine_status_text((enum goroutine_status)finding->status));
-    json_writer_text(writer, "wait_reason",
-                     wait_reason_text((enum wait_reason)finding->wait_reason));
+    leaks_json_state(writer, finding->status, finding->wait_reason);
     json_writer_u64(writer, "count", finding->goroutines);
     json_writer_known(writer, "age_min_ns", finding->age_min_ns);
     json_writer_known(writer, "age_max_ns", finding->age_max_ns);
@@ -162,7 +186,9 @@ static void leaks_json_finding(struct dump_json *json, const char *name,
         json_writer_u64(writer, "head", head);
     }
     json_writer_u64(writer, "followers", finding->followers);
+    dump_json_write_frame(json, "at", snapshot_user_frame(view->snapshot, finding->stack));
     dump_json_write_frame(json, "creator", finding->creator);
+    leaks_json_parent(writer, goroutines, finding);
     leaks_json_stack(json, finding->stack);
     json_writer_end_object(writer);
 }
@@ -196,8 +222,7 @@ static void leaks_json_goroutine(struct dump_json *json, const struct leaks_view
     json_writer_u64(writer, "id", one->id);
     leaks_json_verdict(writer, (enum leak_verdict)verdict->verdict,
                        (enum leak_class)verdict->class_, (enum leak_reason)verdict->reason);
-    json_writer_text(writer, "status", goroutine_status_text((enum goroutine_status)one->status));
-    json_writer_text(writer, "wait_reason", wait_reason_text((enum wait_reason)one->wait_reason));
+    leaks_json_state(writer, one->status, one->wait_reason);
     json_writer_known(writer, "age_ns", one->age_ns);
     leaks_json_waits(json, &index, 1);
     leaks_json_witness(writer, view->witness);
