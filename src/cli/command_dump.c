@@ -87,11 +87,19 @@ static const struct option command_dump_exit_code = {
 /* What is shown and how. */
 static const struct option_group *command_dump_view_group(void)
 {
-    static const struct option *const options[] = {
-        &command_dump_each,   &command_dump_goroutine, &command_dump_all,       &command_dump_user,
-        &command_dump_sort,   &command_dump_limit,     &command_dump_format,    &command_dump_json,
-        &command_dump_ndjson, &command_dump_labels,    &command_dump_exit_code,
-        &option_scrub,        NULL};
+    static const struct option *const options[] = {&command_dump_each,
+                                                   &command_dump_goroutine,
+                                                   &command_dump_all,
+                                                   &command_dump_user,
+                                                   &command_dump_sort,
+                                                   &command_dump_limit,
+                                                   &command_dump_format,
+                                                   &command_dump_json,
+                                                   &command_dump_ndjson,
+                                                   &command_dump_labels,
+                                                   &command_dump_exit_code,
+                                                   &option_scrub,
+                                                   NULL};
     static const struct option_group group = {"What to show", options};
     return &group;
 }
@@ -285,8 +293,8 @@ static struct error *command_dump_select(const struct command_dump_wish *wish,
     return NULL;
 }
 
-/* Says on stderr what the output lacks. */
-static void command_dump_explain(const struct invocation *invocation,
+/* Says on stderr what Go's text has no place for; returns how many notes there are. */
+static size_t command_dump_notes(const struct invocation *invocation,
                                  const struct snapshot *snapshot)
 {
     size_t count;
@@ -294,7 +302,14 @@ static void command_dump_explain(const struct invocation *invocation,
     for (size_t i = 0; i < count; i++) {
         terminal_print_note(&invocation->terminal, notes[i]);
     }
-    if (count == 0) {
+    return count;
+}
+
+/* Says on stderr what the output lacks. */
+static void command_dump_explain(const struct invocation *invocation,
+                                 const struct snapshot *snapshot)
+{
+    if (command_dump_notes(invocation, snapshot) == 0) {
         terminal_print_note(&invocation->terminal, "some stacks could not be read completely");
     }
 }
@@ -322,6 +337,8 @@ static struct error *command_dump_run(struct invocation *invocation, int *exit_r
     if (service_is_partial(snapshot, &look)) {
         command_dump_explain(invocation, snapshot);
         *exit_ret = COMMAND_EXIT_PARTIAL;
+    } else if (wish.form == COMMAND_DUMP_GO && !service_has_memory(service)) {
+        (void)command_dump_notes(invocation, snapshot);
     }
     if (count > 0 && options_has(options, &command_dump_exit_code)) {
         *exit_ret = COMMAND_EXIT_FINDINGS;

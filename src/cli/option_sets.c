@@ -152,7 +152,7 @@ struct error *option_sets_target(const struct options *options, const char **ret
     *ret = pid != NULL ? pid : core != NULL ? core : named;
     if (*ret == NULL) {
         return error_advise(error_create(ERROR_USAGE, "no target"),
-                            "give a pid, name:PATTERN or a core file; unpark ps lists pids");
+                            "give a pid, name:PATTERN, a file, - or a URL; unpark ps lists pids");
     }
     return NULL;
 }

@@ -150,7 +150,8 @@ struct error *evidence_weigh(const struct finding_input *input, const struct gro
                group->age_max_ns >= EVIDENCE_OLD_NS) {
         string_builder_format(&clause, "%llu goroutines stand at one place",
                               (unsigned long long)group->goroutines);
-    } else if (nil && input->verdicts == NULL) {
+    } else if (nil && (input->verdicts == NULL ||
+                       input->verdicts[group->members[0]].reason == LEAK_REASON_NO_MEMORY)) {
         string_builder_add(&clause, "a nil channel never lets anybody go on");
     } else {
         return NULL;
