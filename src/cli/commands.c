@@ -10,6 +10,7 @@ static const struct command *const commands_list[] = {
     &command_causes,
     &command_export,
     &command_record,
+    &command_diff,
     &command_doctor,
     &command_completions,
     &command_version,

@@ -1,8 +1,7 @@
 #include "emit/recording_list.h"
-#include "emit/json_writer.h"
+#include "emit/dump_json_internal.h"
 #include <inttypes.h>
 #include <stdio.h>
-#include <time.h>
 
 /* Writes one line; BEFORE is the moment before, or NULL. */
 static void recording_list_write_line(struct emit_sink *sink, size_t number,
@@ -41,21 +40,6 @@ struct error *recording_list_write_text(const struct recording *recording,
     return emit_sink_flush(sink);
 }
 
-/* Writes NS as RFC 3339 in UTC. */
-static void recording_list_write_time(struct json_writer *writer, int64_t ns)
-{
-    time_t seconds = (time_t)(ns / 1000000000);
-    struct tm tm;
-    char date[32], text[64];
-    if (gmtime_r(&seconds, &tm) == NULL ||
-        strftime(date, sizeof date, "%Y-%m-%dT%H:%M:%S", &tm) == 0) {
-        json_writer_null(writer, "taken_at");
-        return;
-    }
-    (void)snprintf(text, sizeof text, "%s.%09dZ", date, (int)(ns % 1000000000));
-    json_writer_text(writer, "taken_at", text);
-}
-
 /* Writes an object. */
 struct error *recording_list_write_json(const struct recording *recording, struct emit_sink *sink)
 {
@@ -69,7 +53,7 @@ struct error *recording_list_write_json(const struct recording *recording, struc
     for (size_t i = 0; i < count && !emit_sink_failed(sink); i++) {
         json_writer_begin_object(&writer, NULL);
         json_writer_u64(&writer, "number", i + 1);
-        recording_list_write_time(&writer, moments[i].taken_at_ns);
+        dump_json_write_time(&writer, "taken_at", moments[i].taken_at_ns);
         json_writer_u64(&writer, "goroutines", moments[i].goroutines);
         json_writer_u64(&writer, "system", moments[i].system);
         json_writer_u64(&writer, "bytes", moments[i].bytes);
