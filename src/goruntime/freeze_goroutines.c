@@ -7,6 +7,7 @@
 #include "base/hash_map.h"
 #include "goruntime/freeze_survey.h"
 #include "goruntime/goroutine_reader.h"
+#include "goruntime/roots.h"
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -111,6 +112,9 @@ static struct error *freeze_visit_goroutine(void *context, const struct gather_i
                   record.sp >= record.stack_lo && record.sp < record.stack_hi;
     uint64_t low = parked ? record.sp : record.stack_lo;
     TRY(freeze_survey_add(&worker->survey, low, record.stack_hi - low));
+    if (record.x_regs != 0) {
+        TRY(freeze_survey_add(&worker->survey, record.x_regs, roots_vector_size(layout)));
+    }
     if (record.waiting != 0) {
         TRY(vector_append(&worker->sudogs, ((struct gather_item){record.waiting, 0})));
     }

@@ -90,6 +90,7 @@ void goroutine_decode(const struct layout *layout, const uint8_t *bytes, uint64_
     ret->coroarg = goroutine_word(bytes, layout->g.coroarg);
     ret->labels = goroutine_word(bytes, layout->g.labels);
     ret->bubble = goroutine_word(bytes, layout->g.bubble);
+    ret->x_regs = goroutine_word(bytes, layout->g.x_regs);
     ret->sequence = goroutine_byte(bytes, layout->g.tracking_seq);
     ret->running_cleanups = goroutine_byte(bytes, layout->g.running_cleanups) != 0;
 }

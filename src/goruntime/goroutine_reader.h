@@ -19,6 +19,7 @@ struct goroutine_record {
     uint64_t gopc, startpc, parent;
     uint64_t waiting, timer, sleep_when, coroarg;
     uint64_t labels, bubble;
+    uint64_t x_regs;     /* vector registers of one that was preempted (1.26 on), 0 none */
     uint32_t node;       /* outermost frame in the trie; 0: no stack */
     uint32_t first_word; /* argument words, in the reader's words */
     uint32_t word_count;

@@ -24,6 +24,9 @@ enum roots_stack_mode {
     ROOTS_STACK_CONSERVATIVE /* every aligned word of the used stack, registers too */
 };
 
+/* Bytes of the vector registers that the runtime saves of a goroutine that it preempts. */
+size_t roots_vector_size(const struct layout *layout);
+
 /* What has been learnt about frames; one per thread that visits stacks. */
 struct roots_stacks;
 NODISCARD struct error *roots_stacks_create(struct goruntime *runtime, struct roots_stacks **ret);

@@ -21,6 +21,7 @@ enum {
     ROOTS_VECTOR_BYTES_AMD64 = 2112, /* xRegState, 1.26 on */
     ROOTS_VECTOR_BYTES_ARM64 = 512,
     ROOTS_CACHE_SIZE = 16 << 20,
+    ROOTS_RED_ZONE = 128, /* bytes below the stack pointer that code without Go's rules may use */
     ROOTS_STATUS_SYSCALL = 3
 };
 
@@ -42,7 +43,9 @@ struct roots_stacks {
     struct goruntime *runtime;
     struct unwind_rules rules;
     struct roots_frames *frames;
-    struct block_cache *cache;                 /* of unviewable stacks, defers */
+    struct block_cache *cache;     /* of unviewable stacks, defers */
+    struct target_thread *threads; /* with registers, where the target holds still */
+    size_t thread_count;
     VECTOR(struct roots_stack_object) objects; /* of the goroutine being visited */
     VECTOR(uint64_t) pointers;                 /* live words that point into the stack */
     VECTOR(struct roots_stack_frame) trail;
@@ -68,6 +71,9 @@ struct error *roots_stacks_create(struct goruntime *runtime, struct roots_stacks
     if (error == NULL) {
         error = block_cache_create(runtime->target, ROOTS_CACHE_SIZE, &stacks->cache);
     }
+    if (error == NULL) {
+        error = target_threads(runtime->target, &stacks->threads, &stacks->thread_count);
+    }
     if (error != NULL) {
         roots_stacks_destroy(stacks);
         return error;
@@ -83,6 +89,7 @@ void roots_stacks_destroy(struct roots_stacks *stacks)
     }
     roots_frames_destroy(stacks->frames);
     block_cache_destroy(stacks->cache);
+    free(stacks->threads);
     vector_deinit(&stacks->objects);
     vector_deinit(&stacks->pointers);
     vector_deinit(&stacks->trail);
@@ -327,6 +334,12 @@ static void roots_stack_defers(struct roots_stacks *stacks, uint64_t record)
     }
 }
 
+size_t roots_vector_size(const struct layout *layout)
+{
+    return layout->machine == LAYOUT_MACHINE_AMD64 ? ROOTS_VECTOR_BYTES_AMD64
+                                                   : ROOTS_VECTOR_BYTES_ARM64;
+}
+
 /* Visits what g itself holds besides its frames. */
 static void roots_stack_extras(struct roots_stacks *stacks, uint64_t g, const uint8_t *bytes)
 {
@@ -343,9 +356,7 @@ static void roots_stack_extras(struct roots_stacks *stacks, uint64_t g, const ui
     if (layout->g.x_regs != LAYOUT_ABSENT) {
         uint64_t state = bytes_u64(bytes + layout->g.x_regs);
         if (state != 0) {
-            roots_stack_block(stacks, state,
-                              layout->machine == LAYOUT_MACHINE_AMD64 ? ROOTS_VECTOR_BYTES_AMD64
-                                                                      : ROOTS_VECTOR_BYTES_ARM64);
+            roots_stack_block(stacks, state, roots_vector_size(layout));
         }
     }
 }
@@ -390,15 +401,31 @@ static struct roots_stack_start roots_stack_begin(const struct layout *layout, c
                                       bytes_u64(bytes + layout->g.sched_lr), UNWIND_PARKED};
 }
 
+/* Where the used part of [LOW, HIGH) begins: at the stack pointer of the thread that is on it, else
+ * (it is on its system or signal stack) at LOW. */
+static uint64_t roots_stack_bottom(const struct roots_stacks *stacks, uint64_t low, uint64_t high)
+{
+    for (size_t i = 0; i < stacks->thread_count; i++) {
+        const struct target_thread *thread = &stacks->threads[i];
+        uint64_t sp = thread->registers.sp;
+        if (thread->has_registers && sp >= low + ROOTS_RED_ZONE && sp < high) {
+            return (sp - ROOTS_RED_ZONE) & ~UINT64_C(7);
+        }
+    }
+    return low;
+}
+
 /* What of the stack of the g in BYTES counts, and how: [*LOW_RET, *HIGH_RET) by maps from START, or
  * every word. A g that an m has though it is neither running nor in a system call executes on the
  * system stack (casGToWaiting): sched is stale. A collector that holds it (scan bit) may be moving
  * its stack: every word has arrived in the new one, but pointers into it have not been adjusted. */
-static enum roots_stack_mode roots_stack_choose(const struct layout *layout, const uint8_t *bytes,
+static enum roots_stack_mode roots_stack_choose(const struct roots_stacks *stacks,
+                                                const uint8_t *bytes,
                                                 struct roots_stack_start *start,
                                                 enum roots_stack_mode mode, uint64_t *low_ret,
                                                 uint64_t *high_ret)
 {
+    const struct layout *layout = stacks->runtime->layout;
     uint32_t status = bytes_u32(bytes + layout->g.atomicstatus);
     *low_ret = bytes_u64(bytes + layout->g.stack_lo);
     *high_ret = bytes_u64(bytes + layout->g.stack_hi);
@@ -407,6 +434,7 @@ static enum roots_stack_mode roots_stack_choose(const struct layout *layout, con
                 (status & ~ROOTS_STATUS_SCAN) != ROOTS_STATUS_SYSCALL;
     if (mode == ROOTS_STACK_CONSERVATIVE || held || start->sp < *low_ret ||
         start->sp >= *high_ret) {
+        *low_ret = roots_stack_bottom(stacks, *low_ret, *high_ret);
         return ROOTS_STACK_CONSERVATIVE;
     }
     *low_ret = start->sp;
@@ -437,7 +465,7 @@ struct error *roots_stacks_visit(struct roots_stacks *stacks, uint64_t g,
     uint64_t low;
     uint64_t high;
     struct roots_stack_start start;
-    mode = roots_stack_choose(layout, bytes, &start, mode, &low, &high);
+    mode = roots_stack_choose(stacks, bytes, &start, mode, &low, &high);
     TRY(roots_stack_load(stacks, low, high));
     if (mode == ROOTS_STACK_PRECISE && stacks->high > stacks->low) {
         TRY(roots_stack_walk(stacks, start));
