@@ -29,6 +29,8 @@ const struct help_variable *help_targets(void)
         {"FILE", "a core file; --exe says which program it is of when that is not found"},
         {"FILE", "a goroutine dump in Go's own text, anywhere inside of a log, or a goroutine "
                  "profile, gzip or not; FILE@2 is the second of several dumps, FILE the last"},
+        {"FILE@MOMENT", "a moment of a recording made by unpark record: FILE@10:00, FILE@+30s, "
+                        "FILE@first; FILE is the last"},
         {"-", "such a dump from standard input"},
         {"URL", "http://HOST:PORT of a server with net/http/pprof, or a profile's own address"},
         {NULL, NULL},

@@ -103,8 +103,8 @@ static struct error *difference_frame(struct difference_run *run, struct differe
     return NULL;
 }
 
-/* Appends the common ids of those frames that have none of FLAGS behind the kind in run->words,
- * through IDS; returns how many there are. */
+/* Stores the common ids of the frames of STACK that have none of FLAGS in IDS. Frames left out at
+ * the innermost end are the runtime's (goroutine text with debug=1): they count for nothing. */
 static struct error *difference_frames(struct difference_run *run, struct difference_names *names,
                                        uint32_t stack, uint32_t flags, uint32_t *ids,
                                        size_t *count_ret)
@@ -113,7 +113,8 @@ static struct error *difference_frames(struct difference_run *run, struct differ
     const uint32_t *frames = snapshot_stack(names->side->snapshot, stack, &count);
     *count_ret = 0;
     for (size_t i = 0; i < count; i++) {
-        if ((snapshot_frame(names->side->snapshot, frames[i])->flags & flags) == 0) {
+        uint32_t has = snapshot_frame(names->side->snapshot, frames[i])->flags;
+        if ((has & flags) == 0 && (i > 0 || (has & FRAME_ELIDED) == 0)) {
             TRY(difference_frame(run, names, frames[i], &ids[(*count_ret)++]));
         }
     }
@@ -144,6 +145,14 @@ static struct error *difference_stack(struct difference_run *run, struct differe
     return NULL;
 }
 
+/* The wait reason of GOROUTINE; one that does not wait may still hold its last one. */
+static uint32_t difference_reason(const struct snapshot_goroutine *goroutine)
+{
+    bool waits = goroutine->status == GOROUTINE_STATUS_WAITING ||
+                 goroutine->status == GOROUTINE_STATUS_LEAKED;
+    return waits ? goroutine->wait_reason : 0;
+}
+
 /* The number of GOROUTINE's group. */
 static struct error *difference_group(struct difference_run *run, struct difference_names *names,
                                       const struct snapshot_goroutine *goroutine, uint32_t *ret)
@@ -154,7 +163,7 @@ static struct error *difference_group(struct difference_run *run, struct differe
                         0,
                         0,
                         result->by_state ? goroutine->status : 0,
-                        result->by_state ? goroutine->wait_reason : 0};
+                        result->by_state ? difference_reason(goroutine) : 0};
     uint32_t id;
     uint64_t *number;
     bool added;
@@ -382,6 +391,15 @@ static int difference_same(const struct difference_run *run, uint32_t before, ui
                         snapshot_string(run->sides[1].side->snapshot, after)) == 0;
 }
 
+/* Compares build ids: the linker's own ("a/b/c/d") and GNU ones are not comparable. */
+static int difference_same_build(const struct difference_run *run, uint32_t before, uint32_t after)
+{
+    const char *a = snapshot_string(run->sides[0].side->snapshot, before);
+    const char *b = snapshot_string(run->sides[1].side->snapshot, after);
+    bool alike = (strchr(a, '/') == NULL) == (strchr(b, '/') == NULL);
+    return alike ? difference_same(run, before, after) : -1;
+}
+
 /* Decides what is compared: only what both sides know. */
 static void difference_decide(struct difference_run *run, enum difference_match match)
 {
@@ -397,7 +415,7 @@ static void difference_decide(struct difference_run *run, enum difference_match 
             creators[i] |= names->goroutines[k].creator != 0;
         }
     }
-    int build = difference_same(run, a->build_id, b->build_id);
+    int build = difference_same_build(run, a->build_id, b->build_id);
     bool pids = a->pid == SNAPSHOT_UNKNOWN || b->pid == SNAPSHOT_UNKNOWN || a->pid == b->pid;
     result->builds_differ = build == 0;
     result->programs_differ = difference_same(run, a->path, b->path) == 0;
