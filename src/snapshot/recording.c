@@ -113,6 +113,11 @@ bool recording_is(const char *path)
 {
     uint8_t bytes[8];
     size_t done = 0;
+    struct stat status;
+    /* Even to open and close a pipe would take it away from who writes to it. */
+    if (stat(path, &status) != 0 || !S_ISREG(status.st_mode)) {
+        return false;
+    }
     CLEANUP_CLOSE int descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     if (descriptor < 0) {
         return false;
