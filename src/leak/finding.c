@@ -275,6 +275,25 @@ static size_t finding_of_goroutine(const struct finding_list *list, uint32_t ind
     return list->count;
 }
 
+/* True when the goroutines of FINDING wait for what others hold. */
+static bool finding_waits_for_holder(const struct finding *finding)
+{
+    switch (finding->class_) {
+    case LEAK_CLASS_MUTEX:
+    case LEAK_CLASS_WAIT_GROUP:
+    case LEAK_CLASS_SEMAPHORE:
+        return true;
+    case LEAK_CLASS_CYCLE: /* some of them may wait for a channel */
+        return finding->wait_reason == WAIT_REASON_SYNC_MUTEX_LOCK ||
+               finding->wait_reason == WAIT_REASON_SYNC_RWMUTEX_LOCK ||
+               finding->wait_reason == WAIT_REASON_SYNC_RWMUTEX_RLOCK ||
+               finding->wait_reason == WAIT_REASON_SYNC_WAITGROUP_WAIT ||
+               finding->wait_reason == WAIT_REASON_SEMACQUIRE;
+    default:
+        return false;
+    }
+}
+
 /* The head of finding AT: the one at the end of the way along "what it waits for is held by a
  * goroutine of". A cycle has no head: each is its own. */
 static size_t finding_head(const struct finding_list *list, size_t at)
@@ -282,10 +301,7 @@ static size_t finding_head(const struct finding_list *list, size_t at)
     size_t from = at;
     for (size_t steps = 0; steps < FINDING_NO_HEAD_MAX; steps++) {
         const struct finding *finding = &list->items[at];
-        bool lock = finding->class_ == LEAK_CLASS_MUTEX ||
-                    finding->class_ == LEAK_CLASS_WAIT_GROUP ||
-                    finding->class_ == LEAK_CLASS_SEMAPHORE;
-        if (!lock || finding->waker_count != 1) {
+        if (!finding_waits_for_holder(finding) || finding->waker_count != 1) {
             return at;
         }
         size_t next = finding_of_goroutine(list, finding->wakers[0].goroutine);

@@ -10,6 +10,7 @@
 #include "service/service_internal.h"
 #include "service/service_watch_internal.h"
 #include "target/process.h"
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -348,6 +349,38 @@ static struct error *service_leaks_judge(struct service_leaks *leaks,
     return finding_list_init(&leaks->findings, &input);
 }
 
+/* Says in LEAKS who is in the way when another tracer holds what a proof needs: the registers. */
+static struct error *service_leaks_name_tracer(struct service *service, struct service_leaks *leaks)
+{
+    size_t count;
+    bool incomplete = false;
+    (void)snapshot_goroutines(leaks->snapshot, &count);
+    for (size_t i = 0; i < count && !incomplete; i++) {
+        incomplete = leaks->verdicts[i].verdict == LEAK_VERDICT_UNKNOWN &&
+                     leaks->verdicts[i].reason == LEAK_REASON_INCOMPLETE;
+    }
+    if (!incomplete || leaks->obstacle != NULL ||
+        target_kind(service->target) != TARGET_KIND_LIVE) {
+        return NULL;
+    }
+    struct process_info info;
+    struct error *error = process_info_init(&info, target_pid(service->target));
+    if (error_catch(&error, ERROR_GONE)) {
+        return NULL;
+    }
+    TRY(error);
+    if (info.tracer != 0 &&
+        asprintf(&leaks->obstacle,
+                 "process %d traces it and keeps the registers of its threads; detach that, or let "
+                 "it write a core file and look at that",
+                 (int)info.tracer) < 0) {
+        leaks->obstacle = NULL;
+        error = error_no_memory();
+    }
+    process_info_deinit(&info);
+    return error;
+}
+
 /* Looks as OPTIONS ask, with the lock held. */
 static struct error *service_leaks_take(struct service *service,
                                         const struct service_leaks_options *options,
@@ -359,7 +392,7 @@ static struct error *service_leaks_take(struct service *service,
                                : service_leaks_observe(service, options, ret));
     (*ret)->stopped_ns = options->watch == NULL ? target_stopped_ns(service->target) - stopped
                                                 : (*ret)->watch.stopped_ns;
-    return NULL;
+    return service_leaks_name_tracer(service, *ret);
 }
 
 struct error *service_find_leaks(struct service *service,
