@@ -96,25 +96,32 @@ static int match_score(const struct finding_input *input, const struct finding *
     return score > MATCH_MAX ? MATCH_MAX : score;
 }
 
-/* Appends each of the signature's facts that holds, in words. */
+/* Appends the words for FACTS that a finding does not show anyway, or with ALL for those as well.
+ */
+static void match_add_facts(uint64_t facts, bool all, struct string_builder *clause)
+{
+    for (uint64_t left = facts; left != 0; left &= left - 1) {
+        bool shown;
+        const char *text = cause_facts_text(left & -left, &shown);
+        if (text != NULL && (all || !shown)) {
+            string_builder_format(clause, "%s%s", clause->size > 0 ? ", " : "", text);
+        }
+    }
+}
+
+/* Appends each of the signature's facts that holds, in words; where the wait alone says all, that.
+ */
 static void match_evidence(const struct match *match, uint64_t facts, struct string_builder *clause)
 {
     static const char *const places[] = {[CAUSE_PLACE_STACK] = "is in the stack",
                                          [CAUSE_PLACE_WAKER] = "refers to it",
                                          [CAUSE_PLACE_CREATOR] = "started it"};
-    const char *separator = "";
     if (match->function != NULL) {
         string_builder_format(clause, "%s %s", match->function, places[match->place]);
-        separator = ", ";
     }
-    uint64_t said = (match->signature->needs | match->signature->helps) & facts;
-    for (uint64_t left = said; left != 0; left &= left - 1) {
-        bool shown;
-        const char *text = cause_facts_text(left & -left, &shown);
-        if (text != NULL && !shown) {
-            string_builder_format(clause, "%s%s", separator, text);
-            separator = ", ";
-        }
+    match_add_facts((match->signature->needs | match->signature->helps) & facts, false, clause);
+    if (clause->size == 0) {
+        match_add_facts(match->signature->waits & facts, true, clause);
     }
 }
 
