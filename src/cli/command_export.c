@@ -25,14 +25,14 @@ static struct option command_export_format = {
     .parameter = "FORMAT",
     .help = "one of the formats above; without it the name of --output tells"};
 static const struct option command_export_each = {
-    .name = "each", .kind = OPTION_FLAG, .help = "goroutines singly (json, ndjson, csv)"};
+    .name = "each", .kind = OPTION_FLAG, .help = "goroutines singly (json, ndjson, csv, pprof)"};
 static const struct option command_export_all = {
     .name = "all", .letter = 'a', .kind = OPTION_FLAG, .help = "the runtime's own goroutines, too"};
 static const struct option command_export_user = {
     .name = "user",
     .letter = 'u',
     .kind = OPTION_FLAG,
-    .help = "leave out frames of the runtime and the standard library (all but json, ndjson, go)"};
+    .help = "leave out frames of the runtime and the standard library (html, csv and stacks)"};
 static const struct option command_export_sort = {
     .name = "sort",
     .kind = OPTION_CHOICE,
@@ -53,7 +53,7 @@ static const struct option command_export_freeze = {
     .name = "freeze",
     .kind = OPTION_CHOICE,
     .parameter = "auto|always|never",
-    .help = "as of unpark leaks, for the findings of html (never) and the (leaked) marks of go",
+    .help = "as of unpark leaks, for the findings of html (never) and the leaks of go and pprof",
     .choices = (const char *const[]){"auto", "always", "never", NULL}};
 static const struct option command_export_max_stop = {
     .name = "max-stop",

@@ -1,4 +1,5 @@
 #include "cli/options.h"
+#include "base/string_builder.h"
 #include "cli/suggest.h"
 #include "snapshot/filter.h"
 #include <errno.h>
@@ -78,16 +79,20 @@ static struct error *options_parse_choice(const struct option *option, const cha
                                           int64_t *ret)
 {
     struct suggest suggest;
+    struct string_builder choices = {0};
     suggest_init(&suggest, text);
     for (size_t i = 0; option->choices[i] != NULL; i++) {
         if (strcmp(option->choices[i], text) == 0) {
+            string_builder_deinit(&choices);
             *ret = (int64_t)i;
             return NULL;
         }
+        string_builder_format(&choices, "%s%s", i > 0 ? "|" : "", option->choices[i]);
         suggest_offer(&suggest, option->choices[i]);
     }
     struct error *error = error_create(ERROR_USAGE, "--%s: '%s' is not one of %s", option->name,
-                                       text, option->parameter);
+                                       text, string_builder_text(&choices));
+    string_builder_deinit(&choices);
     return suggest.best == NULL ? error : error_advise(error, "did you mean %s?", suggest.best);
 }
 

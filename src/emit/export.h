@@ -25,6 +25,10 @@ NODISCARD struct error *export_folded_write(const struct export_view *view, stru
 NODISCARD struct error *export_speedscope_write(const struct export_view *view,
                                                 struct emit_sink *sink);
 
+/* A pprof file: a goroutine count, and goroutineleak beside it when VIEW says what is leaked; with
+ * groups as Go's own profile, without a sample for each goroutine with its id, state and age. */
+NODISCARD struct error *export_pprof_write(const struct export_view *view, struct emit_sink *sink);
+
 /* A flame graph as one SVG file that needs nothing else. */
 NODISCARD struct error *export_flamegraph_write(const struct export_view *view,
                                                 struct emit_sink *sink);

@@ -58,6 +58,13 @@ static const struct export_format export_format_records[] = {
      .each = true,
      .objects = true,
      .write = export_csv_write},
+    {.name = "pprof",
+     .extensions = EXTENSIONS(".pb.gz", ".pprof"),
+     .summary = "a profile for go tool pprof and its like; --each adds ids, states and ages, "
+                "--freeze the leaks",
+     .each = true,
+     .findings = EXPORT_FINDINGS_ON_REQUEST,
+     .write = export_pprof_write},
     {.name = "folded",
      .extensions = EXTENSIONS(".folded", ".collapsed"),
      .summary = "folded stacks, a line each: root;...;leaf;[wait reason] COUNT",
