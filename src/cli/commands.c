@@ -11,6 +11,7 @@ static const struct command *const commands_list[] = {
     &command_export,
     &command_record,
     &command_diff,
+    &command_pprof,
     &command_doctor,
     &command_completions,
     &command_version,

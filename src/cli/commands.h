@@ -11,6 +11,7 @@ extern const struct command command_causes;
 extern const struct command command_export;
 extern const struct command command_record;
 extern const struct command command_diff;
+extern const struct command command_pprof;
 extern const struct command command_doctor;
 extern const struct command command_completions;
 extern const struct command command_version;

@@ -165,6 +165,12 @@ bool service_has_memory(const struct service *service)
     return service->target != NULL;
 }
 
+int64_t service_process(const struct service *service)
+{
+    bool live = service->target != NULL && target_kind(service->target) == TARGET_KIND_LIVE;
+    return live ? target_pid(service->target) : 0;
+}
+
 /* The target's name in messages. */
 const char *service_name(const struct service *service)
 {
