@@ -258,8 +258,14 @@ struct error *go_text_feed(struct go_text *text, const char *bytes, size_t size)
 struct error *go_text_finish(struct go_text *text)
 {
     const char *next;
+    bool half = false;
     bool unterminated = text->held.count > 0 && text->held.items[text->held.count - 1] != '\n';
     if (unterminated) {
+        const char *newline = memrchr(text->held.items, '\n', text->held.count);
+        size_t at = newline == NULL ? 0 : (size_t)(newline + 1 - text->held.items);
+        size_t word = sizeof go_text_word - 1;
+        half =
+            text->held.count - at >= word && memcmp(text->held.items + at, go_text_word, word) == 0;
         TRY(vector_append(&text->held, '\n'));
     }
     const char *start = text->held.items;
@@ -267,5 +273,5 @@ struct error *go_text_finish(struct go_text *text)
         TRY(go_text_read(text, start, start + text->held.count, true, &next));
     }
     text->dump.bytes -= unterminated;
-    return go_text_dump_finish(&text->dump, unterminated);
+    return go_text_dump_finish(&text->dump, unterminated, half);
 }

@@ -282,7 +282,7 @@ static struct error *go_text_dump_open(struct go_text_dump *dump,
     dump->foreign = 0;
     dump->blank = false;
     dump->marker = false;
-    dump->half = false;
+    dump->again = false;
     dump->next_reason[0] = '\0';
     go_text_stacks_begin(&dump->stacks);
     string_builder_clear(&dump->labels);
@@ -306,8 +306,8 @@ static struct error *go_text_dump_open(struct go_text_dump *dump,
     return NULL;
 }
 
-/* Takes note of a line between goroutines. */
-static void go_text_dump_pass(struct go_text_dump *dump, const char *line, size_t size)
+/* True for the line in which a crash says why. */
+static bool go_text_dump_is_marker(const char *line, size_t size)
 {
     static const char *const markers[] = {"panic: ",
                                           "fatal error: ",
@@ -319,27 +319,40 @@ static void go_text_dump_pass(struct go_text_dump *dump, const char *line, size_
                                           "SIGFPE: floating-point exception",
                                           "SIGTRAP: trace trap",
                                           "SIGSYS: bad system call"};
-    dump->blank = size == 0;
-    dump->half = size >= 10 && memcmp(line, "goroutine ", 10) == 0;
-    if (size == 0) {
-        return;
-    }
-    dump->foreign++;
-    if (size == 5 && memcmp(line, "-----", 5) == 0) {
-        dump->continued = dump->number > 0;
-        return;
-    }
     for (size_t i = 0; i < sizeof markers / sizeof *markers; i++) {
         size_t length = strlen(markers[i]);
-        if (size < length || memcmp(line, markers[i], length) != 0) {
-            continue;
+        if (size >= length && memcmp(line, markers[i], length) == 0) {
+            return true;
         }
-        dump->marker = !dump->continued || i < 2;
-        if (dump->next_reason[0] == '\0') {
-            size = size < sizeof dump->next_reason ? size : sizeof dump->next_reason - 1;
-            memcpy(dump->next_reason, line, size);
-            dump->next_reason[size] = '\0';
-        }
+    }
+    return false;
+}
+
+/* Takes note of a line between goroutines. A marker like this dump's own may be that of another
+ * thread that failed in the same way meanwhile; that of another crash has an empty line behind it.
+ */
+static void go_text_dump_pass(struct go_text_dump *dump, const char *line, size_t size)
+{
+    bool marker = go_text_dump_is_marker(line, size);
+    size_t kept = size < GO_TEXT_REASON_SIZE ? size : GO_TEXT_REASON_SIZE - 1;
+    if (marker && dump->number > 0 && strlen(dump->reason) == kept &&
+        memcmp(dump->reason, line, kept) == 0) {
+        dump->again = true;
+    } else {
+        dump->blank = false;
+        dump->foreign++;
+    }
+    if (size == 5 && memcmp(line, "-----", 5) == 0) {
+        dump->continued = dump->number > 0;
+    }
+    if (!marker) {
+        return;
+    }
+    bool signal = line[0] == 'S';
+    dump->marker = dump->marker || (!dump->again && !(signal && dump->continued));
+    if (dump->next_reason[0] == '\0') {
+        memcpy(dump->next_reason, line, kept);
+        dump->next_reason[kept] = '\0';
     }
 }
 
@@ -382,6 +395,7 @@ static struct error *go_text_dump_read_line(struct go_text_dump *dump, const cha
     size_t size = (size_t)(newline - at);
     if (size == 0) {
         TRY(go_text_dump_close(dump));
+        dump->marker = dump->marker || dump->again;
         dump->blank = true;
         return NULL;
     }
@@ -495,10 +509,10 @@ static void go_text_dump_mark_labels(struct go_text_dump *dump)
     }
 }
 
-struct error *go_text_dump_finish(struct go_text_dump *dump, bool unterminated)
+struct error *go_text_dump_finish(struct go_text_dump *dump, bool unterminated, bool half)
 {
     bool cut = dump->bytes - dump->first_byte == DUMP_CUT_SIZE;
-    bool torn = unterminated && (dump->open ? dump->foreign > 0 : dump->half);
+    bool torn = unterminated && (dump->open ? dump->foreign > 0 : half);
     dump->torn = dump->torn || torn || cut;
     TRY(go_text_dump_close(dump));
     go_text_dump_keep_size(dump);

@@ -47,7 +47,7 @@ struct go_text_dump {
     bool blank;     /* the latest line was empty */
     bool marker;    /* the beginning of a crash */
     bool continued; /* in this dump: a crash prints those goroutines again that have a thread */
-    bool half;      /* the latest line begins as a header does and is none */
+    bool again;     /* the beginning of a crash like this dump's own */
 };
 
 NODISCARD struct error *go_text_dump_init(struct go_text_dump *dump,
@@ -61,7 +61,9 @@ NODISCARD struct error *go_text_dump_read(struct go_text_dump *dump, const char 
                                           const char *end, bool stop, bool last,
                                           const char **next_ret);
 
-/* The end of the text; UNTERMINATED: its last line has no end. Completes the builder. */
-NODISCARD struct error *go_text_dump_finish(struct go_text_dump *dump, bool unterminated);
+/* The end of the text; UNTERMINATED: its last line has no end; HALF: and begins as a header does.
+ * Completes the builder. */
+NODISCARD struct error *go_text_dump_finish(struct go_text_dump *dump, bool unterminated,
+                                            bool half);
 
 #endif
