@@ -266,6 +266,9 @@ static struct error *recording_finish_goroutines(struct recording_finish *finish
 {
     size_t count = finish->state->goroutines.count;
     struct snapshot_goroutine *goroutines;
+    if (count == 0) {
+        return NULL;
+    }
     TRY(snapshot_builder_goroutines(finish->builder, count, &goroutines, NULL));
     for (size_t i = 0; i < count; i++) {
         struct snapshot_goroutine goroutine = finish->state->goroutines.items[i];
