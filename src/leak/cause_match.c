@@ -119,7 +119,11 @@ static void match_evidence(const struct match *match, uint64_t facts, struct str
     if (match->function != NULL) {
         string_builder_format(clause, "%s %s", match->function, places[match->place]);
     }
-    match_add_facts((match->signature->needs | match->signature->helps) & facts, false, clause);
+    uint64_t said = (match->signature->needs | match->signature->helps) & facts;
+    if ((said & FACT_CYCLE) != 0) {
+        said &= ~(FACT_PARTNER_LOCKS | FACT_MUTUAL | FACT_HOLDS_LOCK); /* what a cycle is made of */
+    }
+    match_add_facts(said, false, clause);
     if (clause->size == 0) {
         match_add_facts(match->signature->waits & facts, true, clause);
     }
