@@ -8,6 +8,7 @@
 #include "leak/proof.h"
 #include "leak/witness.h"
 #include "service/service_internal.h"
+#include "service/service_leaks_file.h"
 #include "service/service_watch_internal.h"
 #include "target/process.h"
 #include <stdio.h>
@@ -386,6 +387,9 @@ static struct error *service_leaks_take(struct service *service,
                                         const struct service_leaks_options *options,
                                         struct service_leaks **ret)
 {
+    if (!service_has_memory(service)) {
+        return service_leaks_of_file(service, options, ret);
+    }
     uint64_t stopped = target_stopped_ns(service->target);
     TRY(service_prepare(service));
     TRY(options->watch == NULL ? service_leaks_look_once(service, options, ret)
