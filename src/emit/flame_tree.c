@@ -124,23 +124,25 @@ struct flame_tree_entry {
     bool leaf;
 };
 
-/* What follows NAME at AT in a line of folded stacks: its own bytes, then what ends it. */
+/* The byte at AT of a name as lines of folded stacks have it: behind a function's comes ';', behind
+ * a state's ']'. */
 static int flame_tree_byte(const struct flame_tree_entry *entry, size_t at)
 {
     uint8_t byte = (uint8_t)entry->name[at];
-    return byte != 0 ? byte : entry->leaf ? ' ' : ';';
+    return byte != 0 ? byte : entry->leaf ? ']' : ';';
 }
 
-/* By name as folded lines sort. */
+/* By name as folded lines sort, states in brackets. */
 static int flame_tree_compare_names(const struct flame_tree_entry *a,
                                     const struct flame_tree_entry *b)
 {
     size_t at = 0;
-    while (a->name[at] != '\0' && a->name[at] == b->name[at]) {
+    while (a->leaf == b->leaf && a->name[at] != '\0' && a->name[at] == b->name[at]) {
         at++;
     }
-    int order = flame_tree_byte(a, at) - flame_tree_byte(b, at);
-    return order != 0 ? order : (a->index > b->index) - (a->index < b->index);
+    int left = a->leaf && !b->leaf ? '[' : flame_tree_byte(a, at);
+    int right = b->leaf && !a->leaf ? '[' : flame_tree_byte(b, at);
+    return left != right ? left - right : (a->index > b->index) - (a->index < b->index);
 }
 
 /* FLAME_BY_NAME. */
