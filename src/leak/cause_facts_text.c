@@ -45,7 +45,7 @@ static const struct cause_facts_words {
     {FACT_PARTNER_IO, "another that refers to it waits for the outside world", false},
     {FACT_MUTUAL, "that one waits for what this one refers to", false},
     {FACT_HOLDS_LOCK, "others wait for a lock that it refers to", false},
-    {FACT_CYCLE, "the goroutines wait for each other's locks", false},
+    {FACT_CYCLE, "they wait for each other, a lock among what they wait for", false},
     {FACT_INSIDE_SENDS, "another goroutine is inside the same type or function, sending", false},
     {FACT_INSIDE_RECEIVES, "another goroutine is inside the same type or function, receiving",
      false},
