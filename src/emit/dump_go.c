@@ -251,21 +251,24 @@ static inline bool dump_go_shows(const struct dump_go_frame *frame, bool show_al
     return show_all || !(frame->hidden || (frame->hidden_first && printed == 0));
 }
 
-/* Writes a stack in which nothing can be elided; returns the frames printed. */
+/* Writes a stack in which nothing can be elided; returns the frames printed, with the source's own
+ * lines for elided ones. */
 static size_t dump_go_write_short(struct dump_go *run, const uint32_t *frames, size_t count,
                                   bool show_all)
 {
     size_t printed = 0;
+    size_t elided = 0;
     size_t word = 0;
     for (size_t i = 0; i < count; i++) {
         const struct dump_go_frame *frame = dump_go_frame(run, frames[i]);
         if (frame->elided || dump_go_shows(frame, show_all, printed)) {
             dump_go_write_frame(run, frame, word);
             printed += !frame->elided;
+            elided += frame->elided;
         }
         word += frame->word_count;
     }
-    return printed;
+    return printed + elided;
 }
 
 /* traceback2: from where WALK stands, passes over SKIP printable frames, then prints up to MAX.

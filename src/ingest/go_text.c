@@ -11,7 +11,7 @@
 enum {
     GO_TEXT_BACK_LINES = 16,   /* lines before a header that may say why a dump was written */
     GO_TEXT_BACK_BYTES = 8192, /* and how far back they are looked for */
-    GO_TEXT_BATCH = 1 << 16    /* bytes without wrapping that are read together */
+    GO_TEXT_BATCH = 32         /* wrapped lines of one goroutine that are read together */
 };
 
 /* A line longer than this is not kept to see its end. */
@@ -27,6 +27,7 @@ struct go_text {
     enum go_text_mode mode;
     VECTOR(char) held;                 /* what could not be read without its continuation */
     struct go_text_lines_buffer clean; /* lines taken out of their wrapping and not read yet */
+    unsigned batch;                    /* how many came since lines were read from there */
     bool skipping;                     /* within a line that is too long */
 };
 
@@ -159,6 +160,15 @@ static struct error *go_text_relearn(struct go_text *text, const char *line, con
     return NULL;
 }
 
+/* True when the latest line without its wrapping is empty. Where reading goes on must not depend on
+ * where pieces of the text end. */
+static bool go_text_ends_block(const struct go_text *text)
+{
+    size_t count = text->clean.bytes.count;
+    const char *bytes = text->clean.bytes.items;
+    return count > 0 && bytes[count - 1] == '\n' && (count == 1 || bytes[count - 2] == '\n');
+}
+
 /* Reads wrapped lines; all before END are whole. */
 static struct error *go_text_unwrap(struct go_text *text, const char *at, const char *end,
                                     bool last, const char **next_ret)
@@ -171,8 +181,10 @@ static struct error *go_text_unwrap(struct go_text *text, const char *at, const 
         }
         TRY(go_text_wrap_take_off(&text->wrap, at, (size_t)(stop - at), &text->clean));
         at = stop < end ? stop + 1 : end;
-        if (!text->dump.open || text->clean.bytes.count >= GO_TEXT_BATCH || at == end) {
+        if (!text->dump.open || ++text->batch == GO_TEXT_BATCH || (last && at == end) ||
+            go_text_ends_block(text)) {
             TRY(go_text_drain(text, last && at == end));
+            text->batch = 0;
         }
         if (!text->dump.open && text->dump.foreign > GO_TEXT_GAP_MAX) {
             text->mode = GO_TEXT_SEEK;
@@ -195,7 +207,7 @@ static struct error *go_text_read(struct go_text *text, const char *at, const ch
             TRY(go_text_seek(text, at, end, &at));
         } else if (mode == GO_TEXT_PLAIN) {
             TRY(go_text_dump_read(&text->dump, at, end, true, last, &at));
-            text->mode = text->dump.open ? GO_TEXT_PLAIN : GO_TEXT_SEEK;
+            text->mode = text->dump.stopped ? GO_TEXT_SEEK : GO_TEXT_PLAIN;
         } else {
             TRY(go_text_unwrap(text, at, end, last, &at));
         }
@@ -204,7 +216,7 @@ static struct error *go_text_read(struct go_text *text, const char *at, const ch
         }
     }
     *next_ret = at;
-    return NULL;
+    return text->mode == GO_TEXT_WRAPPED && last ? go_text_drain(text, true) : NULL;
 }
 
 /* Holds SIZE bytes until more comes; of a line without end only the news of it. */

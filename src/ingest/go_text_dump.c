@@ -430,6 +430,7 @@ struct error *go_text_dump_read(struct go_text_dump *dump, const char *at, const
                                 bool stop, bool last, const char **next_ret)
 {
     *next_ret = at;
+    dump->stopped = false;
     while (at < end) {
         if (dump->open && !dump->muted && !dump->ancestors) {
             const char *next = go_text_stacks_match(&dump->stacks, at, end);
@@ -445,6 +446,7 @@ struct error *go_text_dump_read(struct go_text_dump *dump, const char *at, const
         *next_ret = at;
         TRY(error);
         if (result != GO_TEXT_READ_ON) {
+            dump->stopped = result == GO_TEXT_READ_STOP;
             return NULL;
         }
         dump->bytes += (uint64_t)(next - at);

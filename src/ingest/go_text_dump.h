@@ -42,6 +42,7 @@ struct go_text_dump {
     bool torn;      /* a line of its stack could not be read */
     struct go_text_header header;
     struct string_builder labels, key, value;
+    bool stopped;     /* reading ended at a line that has to be looked at otherwise */
     unsigned foreign; /* lines in a row that are not of a goroutine */
     /* what came since the last goroutine */
     bool blank;     /* the latest line was empty */
