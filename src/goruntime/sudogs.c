@@ -14,39 +14,42 @@ enum {
     SUDOGS_MAX = 1 << 27,
     SUDOGS_SEMAPHORE_ROOTS = 251,
     SUDOGS_TREAP = 8,
-    SUDOGS_COND_HEAD = 32
+    SUDOGS_COND_HEAD = 32,
+    SUDOGS_CASES_MAX = 1 << 16 /* of a select */
 };
 
 struct sudogs {
     struct goruntime *runtime;
     const struct layout *layout;
     VECTOR(uint64_t) found;
+    VECTOR(uint64_t) waiters;
     VECTOR(uint64_t) tree; /* nodes of the treap still to visit */
-    bool complete;
 };
 
-/* Reads a word at ADDRESS; 0, and incomplete, when it cannot. */
+/* Reads a word at ADDRESS; 0 when it cannot. */
 static uint64_t sudogs_word(struct sudogs *sudogs, uint64_t address)
 {
     uint8_t word[8];
     struct error *error = target_read(sudogs->runtime->target, address, word, sizeof word);
     if (error != NULL) {
         error_destroy(error);
-        sudogs->complete = false;
         return 0;
     }
     return bytes_u64(word);
 }
 
-/* Adds the sudogs from FIRST on along the link at LINK. */
-static struct error *sudogs_chain(struct sudogs *sudogs, uint64_t first, int32_t link)
+/* Adds the sudogs from FIRST on along the link at LINK; QUEUE: who waits there, too. */
+static struct error *sudogs_chain(struct sudogs *sudogs, uint64_t first, int32_t link, bool queue)
 {
     while (first != 0) {
         if (sudogs->found.count >= SUDOGS_MAX) {
-            sudogs->complete = false;
             return NULL;
         }
         TRY(vector_append(&sudogs->found, first));
+        if (queue) {
+            uint64_t g = first + (uint64_t)(uint32_t)sudogs->layout->sudog.g;
+            TRY(vector_append(&sudogs->waiters, sudogs_word(sudogs, g)));
+        }
         first = sudogs_word(sudogs, first + (uint64_t)(uint32_t)link);
     }
     return NULL;
@@ -64,10 +67,9 @@ static struct error *sudogs_treap(struct sudogs *sudogs, uint64_t root)
             continue;
         }
         if (visited >= SUDOGS_MAX || sudogs->found.count >= SUDOGS_MAX) {
-            sudogs->complete = false;
             return NULL;
         }
-        TRY(sudogs_chain(sudogs, node, layout->sudog.waitlink));
+        TRY(sudogs_chain(sudogs, node, layout->sudog.waitlink, true));
         TRY(vector_append(&sudogs->tree,
                           sudogs_word(sudogs, node + (uint64_t)(uint32_t)layout->sudog.prev)));
         TRY(vector_append(&sudogs->tree,
@@ -86,18 +88,17 @@ static struct error *sudogs_walk(struct sudogs *sudogs, const struct snapshot *s
         if (goroutines[i].status == GOROUTINE_STATUS_WAITING ||
             goroutines[i].status == GOROUTINE_STATUS_LEAKED) {
             uint64_t at = goroutines[i].address + (uint64_t)(uint32_t)layout->g.waiting;
-            TRY(sudogs_chain(sudogs, sudogs_word(sudogs, at), layout->sudog.waitlink));
+            TRY(sudogs_chain(sudogs, sudogs_word(sudogs, at), layout->sudog.waitlink, false));
         }
     }
     for (size_t i = 0; i < snapshot_object_count(snapshot); i++) {
         const struct snapshot_object *object = snapshot_object(snapshot, (uint32_t)i);
         if (object->kind == OBJECT_COND && object->address != 0) {
             TRY(sudogs_chain(sudogs, sudogs_word(sudogs, object->address + SUDOGS_COND_HEAD),
-                             layout->sudog.next));
+                             layout->sudog.next, true));
         }
     }
     uint64_t table = sudogs->runtime->globals.semtable;
-    sudogs->complete = sudogs->complete && table != 0;
     for (size_t i = 0; table != 0 && i < SUDOGS_SEMAPHORE_ROOTS; i++) {
         uint64_t root = table + i * (uint64_t)(uint32_t)layout->sema_root_stride;
         TRY(sudogs_treap(sudogs, sudogs_word(sudogs, root + SUDOGS_TREAP)));
@@ -105,18 +106,72 @@ static struct error *sudogs_walk(struct sudogs *sudogs, const struct snapshot *s
     return NULL;
 }
 
-struct error *sudogs_collect(struct goruntime *runtime, const struct snapshot *snapshot,
-                             uint64_t **ret, size_t *count_ret, bool *complete_ret)
+/* Orders words. */
+static int sudogs_compare(const void *left, const void *right)
 {
-    struct sudogs sudogs = {.runtime = runtime, .layout = runtime->layout, .complete = true};
+    uint64_t a = *(const uint64_t *)left;
+    uint64_t b = *(const uint64_t *)right;
+    return a < b ? -1 : a > b;
+}
+
+struct error *sudogs_collect(struct goruntime *runtime, const struct snapshot *snapshot,
+                             struct sudogs_found *ret)
+{
+    struct sudogs sudogs = {.runtime = runtime, .layout = runtime->layout};
     struct error *error = sudogs_walk(&sudogs, snapshot);
     vector_deinit(&sudogs.tree);
-    if (error != NULL) {
-        vector_deinit(&sudogs.found);
-        return error;
+    if (sudogs.waiters.count > 0) {
+        qsort(sudogs.waiters.items, sudogs.waiters.count, sizeof(uint64_t), sudogs_compare);
     }
-    *ret = sudogs.found.items;
-    *count_ret = sudogs.found.count;
-    *complete_ret = sudogs.complete;
-    return NULL;
+    *ret = (struct sudogs_found){sudogs.found.items, sudogs.found.count, sudogs.waiters.items,
+                                 sudogs.waiters.count};
+    return error;
+}
+
+void sudogs_found_deinit(struct sudogs_found *found)
+{
+    free(found->sudogs);
+    free(found->waiters);
+    *found = (struct sudogs_found){0};
+}
+
+bool sudogs_has_waiter(const struct sudogs_found *found, uint64_t g)
+{
+    return found->waiter_count > 0 &&
+           bsearch(&g, found->waiters, found->waiter_count, sizeof g, sudogs_compare) != NULL;
+}
+
+/* True when SUDOG stands in a queue of its channel: the first is named by the channel, any other by
+ * its predecessor. Who takes a sudog out of a queue clears both. */
+static bool sudogs_is_queued(struct sudogs *sudogs, uint64_t sudog)
+{
+    const struct layout *layout = sudogs->layout;
+    uint64_t channel = sudogs_word(sudogs, sudog + (uint64_t)(uint32_t)layout->sudog.c);
+    uint64_t previous = sudogs_word(sudogs, sudog + (uint64_t)(uint32_t)layout->sudog.prev);
+    if (channel == 0) {
+        return false;
+    }
+    if (previous != 0) {
+        return sudogs_word(sudogs, previous + (uint64_t)(uint32_t)layout->sudog.next) == sudog &&
+               sudogs_word(sudogs, previous + (uint64_t)(uint32_t)layout->sudog.c) == channel;
+    }
+    return sudogs_word(sudogs, channel + (uint64_t)(uint32_t)layout->hchan.recvq_first) == sudog ||
+           sudogs_word(sudogs, channel + (uint64_t)(uint32_t)layout->hchan.sendq_first) == sudog;
+}
+
+bool sudogs_on_channels(struct goruntime *runtime, uint64_t g)
+{
+    struct sudogs sudogs = {.runtime = runtime, .layout = runtime->layout};
+    const struct layout *layout = runtime->layout;
+    uint64_t sudog = sudogs_word(&sudogs, g + (uint64_t)(uint32_t)layout->g.waiting);
+    size_t cases = 0;
+    for (; sudog != 0; cases++) {
+        if (cases == SUDOGS_CASES_MAX ||
+            sudogs_word(&sudogs, sudog + (uint64_t)(uint32_t)layout->sudog.g) != g ||
+            !sudogs_is_queued(&sudogs, sudog)) {
+            return false;
+        }
+        sudog = sudogs_word(&sudogs, sudog + (uint64_t)(uint32_t)layout->sudog.waitlink);
+    }
+    return cases > 0;
 }

@@ -221,20 +221,44 @@ static struct error *proof_watch_goroutine(struct proof *proof, size_t index)
     return NULL;
 }
 
+/* True when candidate INDEX stands in the queue of what it waits for. Otherwise somebody has taken
+ * it out and is about to wake it, and need not know the object any more. */
+static bool proof_is_queued(const struct proof *proof, const struct sudogs_found *found,
+                            size_t index)
+{
+    const struct snapshot_goroutine *goroutine = &proof->goroutines[index];
+    size_t count;
+    const struct snapshot_wait *waits = snapshot_waits(proof->snapshot, goroutine, &count);
+    if (!proof_needs_object(proof->results[index].class_) || count == 0) {
+        return true;
+    }
+    switch (snapshot_object(proof->snapshot, waits[0].object)->kind) {
+    case OBJECT_COROUTINE:
+        return true; /* the coroutine names it, which is how it was found */
+    case OBJECT_CHANNEL:
+        return sudogs_on_channels(proof->runtime, goroutine->address);
+    default:
+        return sudogs_has_waiter(found, goroutine->address);
+    }
+}
+
 /* Sorts goroutines into roots and candidates, and watches what the candidates wait for. */
 static struct error *proof_prepare(struct proof *proof)
 {
-    CLEANUP_FREE uint64_t *sudogs = NULL;
-    size_t sudog_count = 0;
-    bool complete;
+    CLEANUP(sudogs_found_deinit) struct sudogs_found found = {0};
+    TRY(sudogs_collect(proof->runtime, proof->snapshot, &found));
     for (size_t i = 0; i < proof->count; i++) {
-        proof->results[i] = proof_classify(proof, &proof->goroutines[i]);
-        if (proof->results[i].verdict == LEAK_VERDICT_PROVED) {
+        struct proof_result *result = &proof->results[i];
+        *result = proof_classify(proof, &proof->goroutines[i]);
+        if (result->verdict == LEAK_VERDICT_PROVED && !proof_is_queued(proof, &found, i)) {
+            *result =
+                (struct proof_result){LEAK_VERDICT_UNKNOWN, result->class_, LEAK_REASON_IN_TRANSIT};
+        }
+        if (result->verdict == LEAK_VERDICT_PROVED) {
             TRY(proof_watch_goroutine(proof, i));
         }
     }
-    TRY(sudogs_collect(proof->runtime, proof->snapshot, &sudogs, &sudog_count, &complete));
-    return mark_hide_sudogs(proof->mark, sudogs, sudog_count);
+    return mark_hide_sudogs(proof->mark, found.sudogs, found.count);
 }
 
 /* Adds every root that is no candidate. */

@@ -147,11 +147,10 @@ static struct error *witness_prepare(struct witness *witness)
             TRY(hash_map_put(&witness->targets, object.number, 1));
         }
     }
-    CLEANUP_FREE uint64_t *sudogs = NULL;
-    bool complete;
-    TRY(sudogs_collect(proof->runtime, proof->snapshot, &sudogs, &count, &complete));
-    for (size_t i = 0; i < count; i++) {
-        if (heap_find(proof->heap, sudogs[i], &object)) {
+    CLEANUP(sudogs_found_deinit) struct sudogs_found found = {0};
+    TRY(sudogs_collect(proof->runtime, proof->snapshot, &found));
+    for (size_t i = 0; i < found.count; i++) {
+        if (heap_find(proof->heap, found.sudogs[i], &object)) {
             TRY(hash_map_put(&witness->sudogs, object.number, 1));
         }
     }
