@@ -17,6 +17,10 @@ ALL = os.environ.get("UNPARK_TOOLCHAINS", "quick") == "all"
 SANITIZED = bool(os.environ.get("UNPARK_SANITIZED"))
 
 
+# The leak checker of a sanitized build makes calls of ptrace of its own.
+NO_LEAK_CHECK = {"ASAN_OPTIONS": os.environ.get("ASAN_OPTIONS", "") + ":detect_leaks=0"}
+
+
 def threads_of(pid):
     """The status text of each thread of process PID."""
     texts = []
@@ -201,9 +205,7 @@ def calls_of(folder, *words):
     if shutil.which("strace") is None:
         pytest.skip("strace is not installed")
     path = folder / "calls"
-    # the leak checker of a sanitized build cannot work under strace
-    options = os.environ.get("ASAN_OPTIONS", "") + ":detect_leaks=0"
-    result = run_unpark(*words, env={"ASAN_OPTIONS": options},
+    result = run_unpark(*words, env=NO_LEAK_CHECK,
                         prefix=["strace", "-f", "-qq", "-o", path])
     lines = [re.sub(r"^\d+ +", "", line) for line in path.read_text(errors="replace").splitlines()]
     return result, [line for line in lines if not line.startswith(("+++", "---"))]
@@ -264,19 +266,23 @@ def confine(tmp_path_factory):
 def test_ptrace_kills(confine, patient):
     """Where a call of ptrace is deadly: the default needs none, and death in a stop does no harm."""
     for words in (["dump"], ["dump", "--each", "--json"]):
-        result = run_unpark(*words, patient.pid, prefix=[confine, "kill", "ptrace"])
+        result = run_unpark(*words, patient.pid, env=NO_LEAK_CHECK,
+                            prefix=[confine, "kill", "ptrace"])
         assert result.code == 0, result
-    result = run_unpark(*LOOKS["freeze"], patient.pid, prefix=[confine, "kill", "ptrace"])
+    result = run_unpark(*LOOKS["freeze"], patient.pid, env=NO_LEAK_CHECK,
+                            prefix=[confine, "kill", "ptrace"])
     assert result.code == -signal.SIGSYS
     patient.check()
 
 
 def test_ptrace_refused(confine, newest, patient, start):
     """As in a container without the capability."""
-    result = run_unpark(*LOOKS["freeze"], patient.pid, prefix=[confine, "refuse", "ptrace"])
+    result = run_unpark(*LOOKS["freeze"], patient.pid, env=NO_LEAK_CHECK,
+                        prefix=[confine, "refuse", "ptrace"])
     assert "nothing could be proved" in result.out + result.err, result
     program = start(newest.build("running"))
-    result = run_unpark("dump", "--stop", program.pid, prefix=[confine, "refuse", "ptrace"])
+    result = run_unpark("dump", "--stop", program.pid, env=NO_LEAK_CHECK,
+                        prefix=[confine, "refuse", "ptrace"])
     assert result.code in (4, 5) and len(result.err.splitlines()) == 1, result
     patient.check()
 
