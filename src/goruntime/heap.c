@@ -154,7 +154,7 @@ struct error *heap_read_spans(struct heap *heap)
     CLEANUP_FREE struct gather_item *items = NULL;
     size_t count = 0;
     TRY(heap_span_addresses(runtime, &items, &count));
-    heap->spans = malloc((count + 1) * sizeof *heap->spans);
+    heap->spans = aligned_alloc(_Alignof(struct heap_span), (count + 1) * sizeof *heap->spans);
     if (heap->spans == NULL) {
         return error_no_memory();
     }

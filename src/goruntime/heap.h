@@ -18,13 +18,11 @@ enum heap_map {
     HEAP_MAP_ARENA_PAIRS   /* 1.18 and 1.19: heapArena.bitmap, two bits a word */
 };
 
-/* One span in use. */
+/* One span in use. What marking needs comes first and fills one line of the processor's cache. */
 struct heap_span {
-    uint64_t start, limit; /* objects lie in [start, limit) */
+    _Alignas(64) uint64_t start;
+    uint64_t limit; /* objects lie in [start, limit) */
     uint64_t element_size;
-    uint64_t address;      /* of the mspan */
-    uint64_t specials;     /* head of its list of specials, 0 none */
-    uint64_t large_type;   /* type of a one-object span (1.22 on), 0 unknown */
     uint64_t first_object; /* number of its first object; objects are numbered through all spans */
     const uint8_t *view;   /* its bytes [start, end of its pages) in our memory, or NULL */
     const uint8_t *bits;   /* HEAP_MAP_SPAN_BITS: its pointer bits in our memory */
@@ -32,6 +30,9 @@ struct heap_span {
     uint32_t pages;
     uint32_t reciprocal; /* ceil(2^32 / element_size); 0 for a span of one object */
     uint8_t map;         /* enum heap_map */
+    uint64_t address;    /* of the mspan */
+    uint64_t specials;   /* head of its list of specials, 0 none */
+    uint64_t large_type; /* type of a one-object span (1.22 on), 0 unknown */
 };
 
 /* One object. */

@@ -1,8 +1,10 @@
 /* Tracing: a bit per object, a stack of objects per worker, a pool of full blocks to share.
  *
- * A pointer goes through a short ring before it is looked up, so that the span record and the mark
- * word are already on their way from memory; the object's own bytes are prefetched when it is
- * pushed. Marks are set atomically: an object is scanned by the one worker that set its bit. */
+ * Heaps are larger than caches, so every step is split from the load that it needs: a pointer goes
+ * through a ring, in which its page entry, its span record and its mark word are asked for one
+ * after the other, each many pointers before it is used; an object goes through a shorter one
+ * between being taken and being scanned. Marks are set atomically: an object is scanned by the one
+ * worker that set its bit. */
 #include "goruntime/mark.h"
 #include "base/cleanup.h"
 #include "base/vector.h"
@@ -14,9 +16,11 @@
 #include <unistd.h>
 
 enum {
-    MARK_RING = 32,        /* pointers under way */
-    MARK_BLOCK = 1024,     /* entries that move between workers at once */
-    MARK_SHARE_MIN = 2048, /* a worker with more than this shares */
+    MARK_STAGE = 12,            /* pointers between two steps of one */
+    MARK_RING = 3 * MARK_STAGE, /* pointers under way */
+    MARK_QUEUE = 8,             /* objects under way */
+    MARK_BLOCK = 1024,          /* entries that move between workers at once */
+    MARK_SHARE_MIN = 2048,      /* a worker with more than this shares */
     MARK_THREADS_MAX = 32
 };
 
@@ -30,14 +34,23 @@ struct mark_stack {
     VECTOR(struct mark_entry) entries;
 };
 
+/* A pointer under way. */
+struct mark_pointer {
+    uint64_t value;               /* 0: none, or found to be no pointer to an object */
+    const struct heap_span *span; /* once looked up */
+    uint64_t number;              /* of its object, once known */
+};
+
 /* One worker. */
 struct mark_worker {
     struct mark *mark;
     struct heap_types *types;
     struct mark_stack stack;
     VECTOR(uint64_t) hits; /* watched objects that were marked */
-    uint64_t ring[MARK_RING];
+    struct mark_pointer ring[MARK_RING];
     unsigned ring_at;
+    struct mark_entry queue[MARK_QUEUE]; /* objects whose bytes are on their way */
+    unsigned queue_first, queue_count;
     uint64_t incomplete;
     uint64_t count;
     uint64_t hidden_base; /* object whose hidden words are skipped; 0 none */
@@ -209,16 +222,6 @@ void mark_take_hits(struct mark *mark, void (*take)(void *context, uint64_t numb
     }
 }
 
-/* Starts loading what the lookup of VALUE will need. */
-static inline void mark_prefetch(const struct heap *heap, const struct mark *mark, uint64_t value)
-{
-    const struct heap_span *span = heap_span_of(heap, value);
-    if (span != NULL) {
-        __builtin_prefetch(span);
-        __builtin_prefetch((const void *)&mark->bits[span->first_object / 64]);
-    }
-}
-
 /* Keeps ERROR, if any, for the end of the run. */
 static inline void mark_note(struct mark_worker *worker, struct error *error)
 {
@@ -228,16 +231,11 @@ static inline void mark_note(struct mark_worker *worker, struct error *error)
     }
 }
 
-/* Marks the object of VALUE and pushes it when it was not marked and holds pointers. */
-static inline void mark_grey(struct mark_worker *worker, uint64_t value)
+/* Marks object NUMBER of SPAN and pushes it when it was not marked and holds pointers. */
+static inline void mark_object(struct mark_worker *worker, const struct heap_span *span,
+                               uint64_t number)
 {
     struct mark *mark = worker->mark;
-    const struct heap_span *span = heap_span_of(mark->heap, value);
-    if (span == NULL || value >= span->limit) {
-        return;
-    }
-    uint64_t index = heap_index_in_span(span, value);
-    uint64_t number = span->first_object + index;
     uint64_t bit = UINT64_C(1) << number % 64;
     _Atomic uint64_t *word = &mark->bits[number / 64];
     if ((atomic_load_explicit(word, memory_order_relaxed) & bit) != 0 ||
@@ -252,14 +250,51 @@ static inline void mark_grey(struct mark_worker *worker, uint64_t value)
     if (span->map == HEAP_MAP_NONE) {
         return;
     }
-    if (span->view != NULL) {
-        __builtin_prefetch(span->view + index * span->element_size);
-    }
-    struct mark_entry entry = {span_index, (uint32_t)index};
+    struct mark_entry entry = {span_index, (uint32_t)(number - span->first_object)};
     mark_note(worker, vector_append(&worker->stack.entries, entry));
 }
 
-/* Takes a pointer found while scanning; it is looked up MARK_RING pointers later. */
+/* First step of a pointer that entered the ring: its span. */
+static inline void mark_find_span(struct mark_worker *worker, struct mark_pointer *pointer)
+{
+    if (pointer->value != 0) {
+        pointer->span = heap_span_of(worker->mark->heap, pointer->value);
+        __builtin_prefetch(pointer->span);
+        pointer->value = pointer->span == NULL ? 0 : pointer->value;
+    }
+}
+
+/* Second step: its object. */
+static inline void mark_find_object(struct mark_worker *worker, struct mark_pointer *pointer)
+{
+    if (pointer->value != 0 && pointer->value >= pointer->span->limit) {
+        pointer->value = 0;
+    }
+    if (pointer->value != 0) {
+        pointer->number =
+            pointer->span->first_object + heap_index_in_span(pointer->span, pointer->value);
+        __builtin_prefetch((const void *)&worker->mark->bits[pointer->number / 64], 1);
+    }
+}
+
+/* Lets VALUE (0: nothing) enter the ring: the oldest pointer leaves it, others take their steps. */
+static inline void mark_enter(struct mark_worker *worker, uint64_t value)
+{
+    unsigned at = worker->ring_at;
+    struct mark_pointer *pointer = &worker->ring[at];
+    if (pointer->value != 0) {
+        mark_object(worker, pointer->span, pointer->number);
+    }
+    *pointer = (struct mark_pointer){.value = value};
+    if (value != 0) {
+        heap_prefetch_page(worker->mark->heap, value);
+    }
+    mark_find_span(worker, &worker->ring[(at + MARK_RING - MARK_STAGE) % MARK_RING]);
+    mark_find_object(worker, &worker->ring[(at + MARK_STAGE) % MARK_RING]);
+    worker->ring_at = (at + 1) % MARK_RING;
+}
+
+/* Takes a pointer found while scanning. */
 static void mark_visit(void *context, uint64_t slot, uint64_t value)
 {
     struct mark_worker *worker = context;
@@ -274,25 +309,52 @@ static void mark_visit(void *context, uint64_t slot, uint64_t value)
             }
         }
     }
-    uint64_t ready = worker->ring[worker->ring_at];
-    worker->ring[worker->ring_at] = value;
-    worker->ring_at = (worker->ring_at + 1) % MARK_RING;
-    mark_prefetch(heap, worker->mark, value);
-    if (ready != 0) {
-        mark_grey(worker, ready);
-    }
+    mark_enter(worker, value);
 }
 
-/* Looks up everything that is still in the ring. */
+/* Lets everything leave the ring. */
 static void mark_flush(struct mark_worker *worker)
 {
     for (unsigned i = 0; i < MARK_RING; i++) {
-        uint64_t value = worker->ring[i];
-        worker->ring[i] = 0;
-        if (value != 0) {
-            mark_grey(worker, value);
-        }
+        mark_enter(worker, 0);
     }
+}
+
+/* Starts loading the bytes of the object of ENTRY and where its pointers are. */
+static inline void mark_prefetch_object(const struct heap *heap, struct mark_entry entry)
+{
+    const struct heap_span *span = &heap->spans[entry.span];
+    if (span->view == NULL) {
+        return;
+    }
+    uint64_t offset = entry.index * span->element_size;
+    __builtin_prefetch(span->view + offset);
+    if (span->map == HEAP_MAP_SPAN_BITS) {
+        __builtin_prefetch(span->bits + offset / 64);
+    }
+}
+
+/* Takes the next object to scan; false when this worker has none. */
+static bool mark_next(struct mark_worker *worker, struct mark_entry *ret)
+{
+    while (worker->queue_count < MARK_QUEUE) {
+        if (worker->stack.entries.count == 0 && worker->queue_count == 0) {
+            mark_flush(worker);
+        }
+        if (worker->stack.entries.count == 0) {
+            break;
+        }
+        struct mark_entry entry = worker->stack.entries.items[--worker->stack.entries.count];
+        mark_prefetch_object(worker->mark->heap, entry);
+        worker->queue[(worker->queue_first + worker->queue_count++) % MARK_QUEUE] = entry;
+    }
+    if (worker->queue_count == 0) {
+        return false;
+    }
+    *ret = worker->queue[worker->queue_first];
+    worker->queue_first = (worker->queue_first + 1) % MARK_QUEUE;
+    worker->queue_count--;
+    return true;
 }
 
 /* Scans one object. */
@@ -375,15 +437,9 @@ static bool mark_steal(struct mark_worker *worker)
 static void *mark_work(void *argument)
 {
     struct mark_worker *worker = argument;
+    struct mark_entry entry;
     do {
-        while (worker->error == NULL) {
-            if (worker->stack.entries.count == 0) {
-                mark_flush(worker);
-                if (worker->stack.entries.count == 0) {
-                    break;
-                }
-            }
-            struct mark_entry entry = worker->stack.entries.items[--worker->stack.entries.count];
+        while (worker->error == NULL && mark_next(worker, &entry)) {
             mark_scan(worker, entry);
             if (worker->stack.entries.count > MARK_SHARE_MIN &&
                 atomic_load_explicit(&worker->mark->hungry, memory_order_relaxed) > 0) {
@@ -396,7 +452,10 @@ static void *mark_work(void *argument)
 
 void mark_add(struct mark *mark, uint64_t value)
 {
-    mark_grey(&mark->workers[0], value);
+    const struct heap_span *span = heap_span_of(mark->heap, value);
+    if (span != NULL && value < span->limit) {
+        mark_object(&mark->workers[0], span, span->first_object + heap_index_in_span(span, value));
+    }
 }
 
 struct error *mark_run(struct mark *mark)
