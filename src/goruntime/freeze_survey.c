@@ -106,7 +106,7 @@ struct error *freeze_survey_spans(struct goruntime *runtime, struct freeze_surve
     if (error == NULL && heap.span_count > 0) {
         error = freeze_survey_bitmaps(runtime, &heap, survey);
     }
-    free(heap.spans);
+    heap_free_spans(&heap);
     return error;
 }
 

@@ -9,6 +9,7 @@
 #include "base/bytes.h"
 #include "base/cleanup.h"
 #include "base/hash_map.h"
+#include "base/large.h"
 #include "base/vector.h"
 #include "goruntime/heap_internal.h"
 #include "goruntime/internal.h"
@@ -154,7 +155,8 @@ struct error *heap_read_spans(struct heap *heap)
     CLEANUP_FREE struct gather_item *items = NULL;
     size_t count = 0;
     TRY(heap_span_addresses(runtime, &items, &count));
-    heap->spans = aligned_alloc(_Alignof(struct heap_span), (count + 1) * sizeof *heap->spans);
+    heap->span_capacity = count + 1;
+    heap->spans = large_allocate(heap->span_capacity * sizeof *heap->spans);
     if (heap->spans == NULL) {
         return error_no_memory();
     }
@@ -181,6 +183,12 @@ struct error *heap_read_spans(struct heap *heap)
         heap->highest = end;
     }
     return NULL;
+}
+
+void heap_free_spans(struct heap *heap)
+{
+    large_free(heap->spans, heap->span_capacity * sizeof *heap->spans);
+    heap->spans = NULL;
 }
 
 /* Fetches the heapArena of ARENA (number NUMBER): its address, and its bitmap up to 1.21. */
@@ -322,7 +330,7 @@ void heap_destroy(struct heap *heap)
     }
     pthread_mutex_destroy(&heap->type_lock);
     free(heap->arenas);
-    free(heap->spans);
+    heap_free_spans(heap);
     free(heap);
 }
 

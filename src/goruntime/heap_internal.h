@@ -26,7 +26,7 @@ struct heap_arena {
 struct heap {
     struct goruntime *runtime;
     struct heap_span *spans;
-    size_t span_count;
+    size_t span_count, span_capacity;
     size_t odd_spans; /* left out: unreadable, senseless or overlapping */
     uint64_t object_count;
     uint64_t first_arena;       /* number (address >> 26) of arenas[0] */
@@ -40,8 +40,10 @@ struct heap {
 NODISCARD struct error *heap_span_addresses(struct goruntime *runtime, struct gather_item **ret,
                                             size_t *count_ret);
 
-/* Reads all spans in use into HEAP (whose runtime is set), sorted by address and numbered. */
+/* Reads all spans in use into HEAP (whose runtime is set), sorted by address and numbered. In any
+ * case heap_free_spans frees them. */
 NODISCARD struct error *heap_read_spans(struct heap *heap);
+void heap_free_spans(struct heap *heap);
 
 /* The span that holds ADDRESS, or NULL. */
 static inline const struct heap_span *heap_span_of(const struct heap *heap, uint64_t address)

@@ -7,6 +7,7 @@
  * worker that set its bit. */
 #include "goruntime/mark.h"
 #include "base/cleanup.h"
+#include "base/large.h"
 #include "base/vector.h"
 #include "goruntime/heap_internal.h"
 #include "goruntime/heap_scan.h"
@@ -16,9 +17,9 @@
 #include <unistd.h>
 
 enum {
-    MARK_STAGE = 12,            /* pointers between two steps of one */
+    MARK_STAGE = 24,            /* pointers between two steps of one */
     MARK_RING = 3 * MARK_STAGE, /* pointers under way */
-    MARK_QUEUE = 8,             /* objects under way */
+    MARK_QUEUE = 32,             /* objects under way */
     MARK_BLOCK = 1024,          /* entries that move between workers at once */
     MARK_SHARE_MIN = 2048,      /* a worker with more than this shares */
     MARK_THREADS_MAX = 32
@@ -117,6 +118,12 @@ static unsigned mark_default_threads(void)
     return count < 1 ? 1 : count > MARK_THREADS_MAX ? MARK_THREADS_MAX : (unsigned)count;
 }
 
+/* Bytes of the marks. */
+static size_t mark_bits_size(const struct heap *heap)
+{
+    return (heap->object_count / 64 + 1) * sizeof(uint64_t);
+}
+
 struct error *mark_create(const struct heap *heap, unsigned threads, struct mark **ret)
 {
     struct mark *mark = calloc(1, sizeof *mark);
@@ -129,7 +136,7 @@ struct error *mark_create(const struct heap *heap, unsigned threads, struct mark
                                                  : threads;
     pthread_mutex_init(&mark->lock, NULL);
     pthread_cond_init(&mark->changed, NULL);
-    mark->bits = calloc(heap->object_count / 64 + 1, sizeof *mark->bits);
+    mark->bits = large_allocate(mark_bits_size(heap));
     mark->workers = calloc(mark->threads, sizeof *mark->workers);
     if (mark->bits == NULL || mark->workers == NULL) {
         mark_destroy(mark);
@@ -162,7 +169,7 @@ void mark_destroy(struct mark *mark)
     pthread_mutex_destroy(&mark->lock);
     pthread_cond_destroy(&mark->changed);
     free(mark->workers);
-    free(mark->bits);
+    large_free((void *)mark->bits, mark_bits_size(mark->heap));
     mark_set_deinit(&mark->hidden);
     mark_set_deinit(&mark->watched);
     free(mark);
@@ -375,7 +382,7 @@ static void mark_scan(struct mark_worker *worker, struct mark_entry entry)
     }
 }
 
-/* Moves the oldest half of WORKER's stack to the pool, at most a block at a time. */
+/* Moves the newest half of WORKER's stack to the pool, at most a block at a time. */
 static void mark_share(struct mark_worker *worker)
 {
     struct mark *mark = worker->mark;
@@ -384,12 +391,11 @@ static void mark_share(struct mark_worker *worker)
     give = give > MARK_BLOCK ? MARK_BLOCK : give;
     struct error *error = vector_reserve(&mark->pool.entries, mark->pool.entries.count + give);
     if (error == NULL) {
-        struct mark_entry *from = worker->stack.entries.items;
-        size_t left = worker->stack.entries.count - give;
-        memcpy(mark->pool.entries.items + mark->pool.entries.count, from, give * sizeof *from);
-        memmove(from, from + give, left * sizeof *from);
+        worker->stack.entries.count -= give;
+        memcpy(mark->pool.entries.items + mark->pool.entries.count,
+               worker->stack.entries.items + worker->stack.entries.count,
+               give * sizeof *worker->stack.entries.items);
         mark->pool.entries.count += give;
-        worker->stack.entries.count = left;
         pthread_cond_broadcast(&mark->changed);
     }
     pthread_mutex_unlock(&mark->lock);

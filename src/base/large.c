@@ -1,0 +1,25 @@
+#include "base/large.h"
+#include <sys/mman.h>
+
+enum { LARGE_HUGE = 2 << 20 };
+
+/* Maps the memory. */
+void *large_allocate(size_t size)
+{
+    void *memory = mmap(NULL, size + 1, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (memory == MAP_FAILED) {
+        return NULL;
+    }
+    if (size >= 2 * (size_t)LARGE_HUGE) {
+        (void)madvise(memory, size + 1, MADV_HUGEPAGE); /* a wish: it works without */
+    }
+    return memory;
+}
+
+/* Unmaps it. */
+void large_free(void *memory, size_t size)
+{
+    if (memory != NULL) {
+        (void)munmap(memory, size + 1);
+    }
+}
