@@ -222,6 +222,39 @@ static struct error *heap_read_arena(struct heap *heap, uint64_t l2, uint64_t nu
     return NULL;
 }
 
+/* Counts the arenas that hold spans; with ASSIGN also gives each its place. */
+static size_t heap_count_arenas(struct heap *heap, bool assign)
+{
+    uint64_t next = 0;
+    size_t count = 0;
+    for (size_t i = 0; i < heap->span_count; i++) {
+        const struct heap_span *span = &heap->spans[i];
+        uint64_t end = span->start + ((uint64_t)span->pages << HEAP_PAGE_SHIFT) - 1;
+        uint64_t number = (span->start >> HEAP_ARENA_SHIFT) - heap->first_arena;
+        uint64_t last = (end >> HEAP_ARENA_SHIFT) - heap->first_arena;
+        for (number = number < next ? next : number; number <= last; number++) {
+            if (assign) {
+                heap->arenas[number] = &heap->arena_store[count];
+            }
+            count++;
+            next = number + 1;
+        }
+    }
+    return count;
+}
+
+/* Makes room for the arenas that hold spans. */
+static struct error *heap_place_arenas(struct heap *heap)
+{
+    heap->arena_store_count = heap_count_arenas(heap, false);
+    heap->arena_store = large_allocate(heap->arena_store_count * sizeof *heap->arena_store);
+    if (heap->arena_store == NULL) {
+        return error_no_memory();
+    }
+    (void)heap_count_arenas(heap, true);
+    return NULL;
+}
+
 /* Builds the page table over all spans. */
 static struct error *heap_index_pages(struct heap *heap)
 {
@@ -240,6 +273,7 @@ static struct error *heap_index_pages(struct heap *heap)
         return error_no_memory();
     }
     heap->arena_count = count;
+    TRY(heap_place_arenas(heap));
     uint8_t word[8];
     TRY(target_read(heap->runtime->target,
                     heap->runtime->globals.mheap + (uint64_t)(uint32_t)layout->mheap.arenas, word,
@@ -250,11 +284,8 @@ static struct error *heap_index_pages(struct heap *heap)
         for (uint64_t page = 0; page < span->pages; page++) {
             uint64_t address = span->start + (page << HEAP_PAGE_SHIFT);
             uint64_t number = (address >> HEAP_ARENA_SHIFT) - heap->first_arena;
-            if (heap->arenas[number] == NULL) {
-                heap->arenas[number] = calloc(1, sizeof *heap->arenas[number]);
-                if (heap->arenas[number] == NULL) {
-                    return error_no_memory();
-                }
+            if (!heap->arenas[number]->known) {
+                heap->arenas[number]->known = true;
                 TRY(heap_read_arena(heap, l2, number + heap->first_arena, heap->arenas[number]));
             }
             heap->arenas[number]->spans[(address >> HEAP_PAGE_SHIFT) % HEAP_ARENA_PAGES] =
@@ -322,12 +353,10 @@ void heap_destroy(struct heap *heap)
     if (heap == NULL) {
         return;
     }
-    for (size_t i = 0; i < heap->arena_count; i++) {
-        if (heap->arenas[i] != NULL) {
-            free(heap->arenas[i]->owned);
-            free(heap->arenas[i]);
-        }
+    for (size_t i = 0; heap->arena_store != NULL && i < heap->arena_store_count; i++) {
+        free(heap->arena_store[i].owned);
     }
+    large_free(heap->arena_store, heap->arena_store_count * sizeof *heap->arena_store);
     pthread_mutex_destroy(&heap->type_lock);
     free(heap->arenas);
     heap_free_spans(heap);

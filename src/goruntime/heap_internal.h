@@ -16,6 +16,7 @@ enum {
 
 /* One 64 MiB arena. */
 struct heap_arena {
+    bool known;            /* what follows has been asked for */
     uint64_t metadata;     /* address of its heapArena; 0 unknown */
     const uint8_t *bitmap; /* pointer bitmap up to 1.21, in our memory, or NULL */
     uint8_t *owned;        /* the same when it had to be copied */
@@ -32,6 +33,8 @@ struct heap {
     uint64_t first_arena;       /* number (address >> 26) of arenas[0] */
     struct heap_arena **arenas; /* NULL where there is none */
     size_t arena_count;
+    struct heap_arena *arena_store; /* those that there are, in one piece */
+    size_t arena_store_count;
     uint64_t lowest, highest;  /* all spans lie within */
     pthread_mutex_t type_lock; /* image and target reads of types */
 };

@@ -1,10 +1,10 @@
-/* Tracing: a bit per object, a stack of objects per worker, a pool of full blocks to share.
+/* Tracing: a bit per object, a queue of spans per worker, a pool of spans to share.
  *
- * Heaps are larger than caches, so every step is split from the load that it needs: a pointer goes
- * through a ring, in which its page entry, its span record and its mark word are asked for one
- * after the other, each many pointers before it is used; an object goes through a shorter one
- * between being taken and being scanned. Marks are set atomically: an object is scanned by the one
- * worker that set its bit. */
+ * Heaps are larger than caches. A pointer therefore goes through a ring, in which its page entry,
+ * its span record and its mark word are asked for one after the other, each many pointers before it
+ * is used. What is queued is not the object but its span, once, behind all others: until its turn
+ * comes more of its objects get marked, and they are scanned together, in the order of memory.
+ * Marks are set atomically; so is the bit that says which worker scans an object. */
 #include "goruntime/mark.h"
 #include "base/cleanup.h"
 #include "base/large.h"
@@ -19,20 +19,16 @@
 enum {
     MARK_STAGE = 24,            /* pointers between two steps of one */
     MARK_RING = 3 * MARK_STAGE, /* pointers under way */
-    MARK_QUEUE = 32,             /* objects under way */
-    MARK_BLOCK = 1024,          /* entries that move between workers at once */
-    MARK_SHARE_MIN = 2048,      /* a worker with more than this shares */
+    MARK_BLOCK = 256,           /* spans that move between workers at once */
+    MARK_SHARE_MIN = 64,        /* a worker with more than this shares */
     MARK_THREADS_MAX = 32
 };
 
-/* An object as span and index in it. */
-struct mark_entry {
-    uint32_t span;
-    uint32_t index;
-};
-
-struct mark_stack {
-    VECTOR(struct mark_entry) entries;
+/* Indices of spans, first in, first out. */
+struct mark_queue {
+    uint32_t *items;
+    size_t capacity; /* a power of two, or 0 */
+    size_t first, count;
 };
 
 /* A pointer under way. */
@@ -46,12 +42,10 @@ struct mark_pointer {
 struct mark_worker {
     struct mark *mark;
     struct heap_types *types;
-    struct mark_stack stack;
+    struct mark_queue queue;
     VECTOR(uint64_t) hits; /* watched objects that were marked */
     struct mark_pointer ring[MARK_RING];
     unsigned ring_at;
-    struct mark_entry queue[MARK_QUEUE]; /* objects whose bytes are on their way */
-    unsigned queue_first, queue_count;
     uint64_t incomplete;
     uint64_t count;
     uint64_t hidden_base; /* object whose hidden words are skipped; 0 none */
@@ -66,20 +60,69 @@ struct mark_set {
 
 struct mark {
     const struct heap *heap;
-    _Atomic uint64_t *bits;
-    struct mark_set hidden;  /* sudogs with hidden words */
-    struct mark_set watched; /* objects that somebody waits for */
+    _Atomic uint64_t *bits;    /* by object: marked */
+    _Atomic uint64_t *scanned; /* by object: scanned, or being so */
+    _Atomic uint8_t *queued;   /* by span: in a queue, or the pool */
+    struct mark_set hidden;    /* sudogs with hidden words */
+    struct mark_set watched;   /* objects that somebody waits for */
     int32_t hidden_offsets[4];
     size_t hidden_count; /* offsets */
     struct mark_worker *workers;
     unsigned threads;
     pthread_mutex_t lock;
     pthread_cond_t changed;
-    struct mark_stack pool; /* shared entries; under lock */
+    struct mark_queue pool; /* shared spans; under lock */
     unsigned idle;          /* under lock */
     bool done;              /* under lock */
     atomic_uint hungry;     /* idle workers, for a cheap look */
 };
+
+/* Doubles QUEUE. */
+static struct error *mark_queue_grow(struct mark_queue *queue)
+{
+    size_t capacity = queue->capacity == 0 ? MARK_BLOCK : 2 * queue->capacity;
+    uint32_t *items = reallocarray(NULL, capacity, sizeof *items);
+    if (items == NULL) {
+        return error_no_memory();
+    }
+    for (size_t i = 0; i < queue->count; i++) {
+        items[i] = queue->items[(queue->first + i) & (queue->capacity - 1)];
+    }
+    free(queue->items);
+    queue->items = items;
+    queue->capacity = capacity;
+    queue->first = 0;
+    return NULL;
+}
+
+/* Adds SPAN at the end. */
+static inline struct error *mark_queue_put(struct mark_queue *queue, uint32_t span)
+{
+    if (queue->count == queue->capacity) {
+        TRY(mark_queue_grow(queue));
+    }
+    queue->items[(queue->first + queue->count++) & (queue->capacity - 1)] = span;
+    return NULL;
+}
+
+/* Takes the first of a QUEUE that is not empty. */
+static inline uint32_t mark_queue_take(struct mark_queue *queue)
+{
+    uint32_t span = queue->items[queue->first];
+    queue->first = (queue->first + 1) & (queue->capacity - 1);
+    queue->count--;
+    return span;
+}
+
+/* Moves up to COUNT of FROM to TO. */
+static struct error *mark_queue_move(struct mark_queue *from, struct mark_queue *to, size_t count)
+{
+    for (; count > 0 && from->count > 0; count--) {
+        TRY(mark_queue_put(to, from->items[from->first]));
+        (void)mark_queue_take(from);
+    }
+    return NULL;
+}
 
 /* Empties SET. */
 static void mark_set_deinit(struct mark_set *set)
@@ -138,7 +181,10 @@ struct error *mark_create(const struct heap *heap, unsigned threads, struct mark
     pthread_cond_init(&mark->changed, NULL);
     mark->bits = large_allocate(mark_bits_size(heap));
     mark->workers = calloc(mark->threads, sizeof *mark->workers);
-    if (mark->bits == NULL || mark->workers == NULL) {
+    mark->scanned = large_allocate(mark_bits_size(heap));
+    mark->queued = calloc(heap->span_count + 1, 1);
+    if (mark->bits == NULL || mark->scanned == NULL || mark->queued == NULL ||
+        mark->workers == NULL) {
         mark_destroy(mark);
         return error_no_memory();
     }
@@ -161,15 +207,17 @@ void mark_destroy(struct mark *mark)
     }
     for (unsigned i = 0; mark->workers != NULL && i < mark->threads; i++) {
         heap_types_destroy(mark->workers[i].types);
-        vector_deinit(&mark->workers[i].stack.entries);
+        free(mark->workers[i].queue.items);
         vector_deinit(&mark->workers[i].hits);
         error_destroy(mark->workers[i].error);
     }
-    vector_deinit(&mark->pool.entries);
+    free(mark->pool.items);
     pthread_mutex_destroy(&mark->lock);
     pthread_cond_destroy(&mark->changed);
     free(mark->workers);
     large_free((void *)mark->bits, mark_bits_size(mark->heap));
+    large_free((void *)mark->scanned, mark_bits_size(mark->heap));
+    free((void *)mark->queued);
     mark_set_deinit(&mark->hidden);
     mark_set_deinit(&mark->watched);
     free(mark);
@@ -238,7 +286,16 @@ static inline void mark_note(struct mark_worker *worker, struct error *error)
     }
 }
 
-/* Marks object NUMBER of SPAN and pushes it when it was not marked and holds pointers. */
+/* Queues the span with number SPAN unless it is in a queue. */
+static inline void mark_queue_span(struct mark_worker *worker, uint32_t span)
+{
+    _Atomic uint8_t *queued = &worker->mark->queued[span];
+    if (atomic_load(queued) == 0 && atomic_exchange(queued, 1) == 0) {
+        mark_note(worker, mark_queue_put(&worker->queue, span));
+    }
+}
+
+/* Marks object NUMBER of SPAN and queues the span when it was not marked and holds pointers. */
 static inline void mark_object(struct mark_worker *worker, const struct heap_span *span,
                                uint64_t number)
 {
@@ -246,7 +303,7 @@ static inline void mark_object(struct mark_worker *worker, const struct heap_spa
     uint64_t bit = UINT64_C(1) << number % 64;
     _Atomic uint64_t *word = &mark->bits[number / 64];
     if ((atomic_load_explicit(word, memory_order_relaxed) & bit) != 0 ||
-        (atomic_fetch_or_explicit(word, bit, memory_order_relaxed) & bit) != 0) {
+        (atomic_fetch_or(word, bit) & bit) != 0) {
         return;
     }
     worker->count++;
@@ -254,11 +311,9 @@ static inline void mark_object(struct mark_worker *worker, const struct heap_spa
     if (mark_set_has(&mark->watched, span_index, number)) {
         mark_note(worker, vector_append(&worker->hits, number));
     }
-    if (span->map == HEAP_MAP_NONE) {
-        return;
+    if (span->map != HEAP_MAP_NONE) {
+        mark_queue_span(worker, span_index);
     }
-    struct mark_entry entry = {span_index, (uint32_t)(number - span->first_object)};
-    mark_note(worker, vector_append(&worker->stack.entries, entry));
 }
 
 /* First step of a pointer that entered the ring: its span. */
@@ -327,77 +382,103 @@ static void mark_flush(struct mark_worker *worker)
     }
 }
 
-/* Starts loading the bytes of the object of ENTRY and where its pointers are. */
-static inline void mark_prefetch_object(const struct heap *heap, struct mark_entry entry)
-{
-    const struct heap_span *span = &heap->spans[entry.span];
-    if (span->view == NULL) {
-        return;
-    }
-    uint64_t offset = entry.index * span->element_size;
-    __builtin_prefetch(span->view + offset);
-    if (span->map == HEAP_MAP_SPAN_BITS) {
-        __builtin_prefetch(span->bits + offset / 64);
-    }
-}
-
-/* Takes the next object to scan; false when this worker has none. */
-static bool mark_next(struct mark_worker *worker, struct mark_entry *ret)
-{
-    while (worker->queue_count < MARK_QUEUE) {
-        if (worker->stack.entries.count == 0 && worker->queue_count == 0) {
-            mark_flush(worker);
-        }
-        if (worker->stack.entries.count == 0) {
-            break;
-        }
-        struct mark_entry entry = worker->stack.entries.items[--worker->stack.entries.count];
-        mark_prefetch_object(worker->mark->heap, entry);
-        worker->queue[(worker->queue_first + worker->queue_count++) % MARK_QUEUE] = entry;
-    }
-    if (worker->queue_count == 0) {
-        return false;
-    }
-    *ret = worker->queue[worker->queue_first];
-    worker->queue_first = (worker->queue_first + 1) % MARK_QUEUE;
-    worker->queue_count--;
-    return true;
-}
-
-/* Scans one object. */
-static void mark_scan(struct mark_worker *worker, struct mark_entry entry)
+/* Scans object INDEX of span SPAN_INDEX. */
+static void mark_scan(struct mark_worker *worker, uint32_t span_index, uint64_t index)
 {
     struct mark *mark = worker->mark;
-    const struct heap_span *span = &mark->heap->spans[entry.span];
+    const struct heap_span *span = &mark->heap->spans[span_index];
     struct heap_object object = {
-        .address = span->start + entry.index * span->element_size,
+        .address = span->start + index * span->element_size,
         .size = span->element_size,
-        .number = span->first_object + entry.index,
-        .span = entry.span,
+        .number = span->first_object + index,
+        .span = span_index,
     };
     worker->hidden_base =
-        mark_set_has(&mark->hidden, entry.span, object.number) ? object.address : 0;
+        mark_set_has(&mark->hidden, span_index, object.number) ? object.address : 0;
     if (!heap_scan(mark->heap, worker->types, &object, mark_visit, worker)) {
         worker->incomplete++;
     }
 }
 
-/* Moves the newest half of WORKER's stack to the pool, at most a block at a time. */
+/* Starts loading the objects of SPAN whose bits are set in WANTED; FIRST is the number of the first
+ * bit's. */
+static inline void mark_prefetch_objects(const struct heap_span *span, uint64_t first,
+                                         uint64_t wanted)
+{
+    for (; span->view != NULL && wanted != 0; wanted &= wanted - 1) {
+        uint64_t index = first + (uint64_t)__builtin_ctzll(wanted) - span->first_object;
+        __builtin_prefetch(span->view + index * span->element_size);
+    }
+}
+
+/* Scans all objects of span SPAN_INDEX that are marked and that nobody scans. Who marks another one
+ * meanwhile finds the span out of the queue and puts it there again. */
+static void mark_scan_span(struct mark_worker *worker, uint32_t span_index)
+{
+    struct mark *mark = worker->mark;
+    const struct heap_span *span = &mark->heap->spans[span_index];
+    uint64_t end = span->first_object + span->object_count;
+    atomic_store(&mark->queued[span_index], 0);
+    for (uint64_t at = span->first_object; at < end; at = (at | 63) + 1) {
+        uint64_t mask = UINT64_MAX << at % 64;
+        if (end - (at & ~UINT64_C(63)) < 64) {
+            mask &= (UINT64_C(1) << end % 64) - 1;
+        }
+        uint64_t wanted = atomic_load(&mark->bits[at / 64]) & mask;
+        wanted &= ~atomic_load(&mark->scanned[at / 64]);
+        if (wanted == 0) {
+            continue;
+        }
+        wanted &= ~atomic_fetch_or(&mark->scanned[at / 64], wanted);
+        mark_prefetch_objects(span, at & ~UINT64_C(63), wanted);
+        for (; wanted != 0; wanted &= wanted - 1) {
+            uint64_t number = (at & ~UINT64_C(63)) + (uint64_t)__builtin_ctzll(wanted);
+            mark_scan(worker, span_index, number - span->first_object);
+        }
+    }
+}
+
+/* Starts loading what scanning the next span will need first. */
+static inline void mark_prefetch_next(const struct mark_worker *worker)
+{
+    const struct mark_queue *queue = &worker->queue;
+    if (queue->count > 1) {
+        uint32_t next = queue->items[(queue->first + 1) & (queue->capacity - 1)];
+        const struct heap_span *span = &worker->mark->heap->spans[next];
+        __builtin_prefetch(span);
+        __builtin_prefetch(&worker->mark->queued[next]);
+    }
+    if (queue->count > 0) {
+        const struct heap_span *span = &worker->mark->heap->spans[queue->items[queue->first]];
+        __builtin_prefetch((const void *)&worker->mark->bits[span->first_object / 64]);
+        __builtin_prefetch((const void *)&worker->mark->scanned[span->first_object / 64]);
+        __builtin_prefetch(span->bits);
+    }
+}
+
+/* Takes the next span to scan; false when this worker has none. */
+static bool mark_next(struct mark_worker *worker, uint32_t *ret)
+{
+    if (worker->queue.count == 0) {
+        mark_flush(worker);
+    }
+    if (worker->queue.count == 0) {
+        return false;
+    }
+    *ret = mark_queue_take(&worker->queue);
+    mark_prefetch_next(worker);
+    return true;
+}
+
+/* Moves half of WORKER's queue to the pool, at most a block at a time. */
 static void mark_share(struct mark_worker *worker)
 {
     struct mark *mark = worker->mark;
+    size_t give = worker->queue.count / 2;
     pthread_mutex_lock(&mark->lock);
-    size_t give = worker->stack.entries.count / 2;
-    give = give > MARK_BLOCK ? MARK_BLOCK : give;
-    struct error *error = vector_reserve(&mark->pool.entries, mark->pool.entries.count + give);
-    if (error == NULL) {
-        worker->stack.entries.count -= give;
-        memcpy(mark->pool.entries.items + mark->pool.entries.count,
-               worker->stack.entries.items + worker->stack.entries.count,
-               give * sizeof *worker->stack.entries.items);
-        mark->pool.entries.count += give;
-        pthread_cond_broadcast(&mark->changed);
-    }
+    struct error *error =
+        mark_queue_move(&worker->queue, &mark->pool, give > MARK_BLOCK ? MARK_BLOCK : give);
+    pthread_cond_broadcast(&mark->changed);
     pthread_mutex_unlock(&mark->lock);
     error_destroy(error); /* without memory for the pool the work simply stays here */
 }
@@ -410,7 +491,7 @@ static bool mark_steal(struct mark_worker *worker)
     pthread_mutex_lock(&mark->lock);
     mark->idle++;
     atomic_fetch_add(&mark->hungry, 1);
-    while (mark->pool.entries.count == 0 && !mark->done) {
+    while (mark->pool.count == 0 && !mark->done) {
         if (mark->idle == mark->threads) {
             mark->done = true;
             pthread_cond_broadcast(&mark->changed);
@@ -418,17 +499,11 @@ static bool mark_steal(struct mark_worker *worker)
         }
         pthread_cond_wait(&mark->changed, &mark->lock);
     }
-    if (mark->pool.entries.count > 0 && !mark->done) {
-        size_t take = mark->pool.entries.count > MARK_BLOCK ? MARK_BLOCK : mark->pool.entries.count;
-        struct error *error = vector_reserve(&worker->stack.entries, take);
-        if (error == NULL) {
-            mark->pool.entries.count -= take;
-            memcpy(worker->stack.entries.items, mark->pool.entries.items + mark->pool.entries.count,
-                   take * sizeof *worker->stack.entries.items);
-            worker->stack.entries.count = take;
-            found = true;
-        } else {
-            worker->error = error;
+    if (mark->pool.count > 0 && !mark->done) {
+        struct error *error = mark_queue_move(&mark->pool, &worker->queue, MARK_BLOCK);
+        found = error == NULL;
+        if (error != NULL) {
+            mark_note(worker, error);
             mark->done = true;
             pthread_cond_broadcast(&mark->changed);
         }
@@ -443,11 +518,11 @@ static bool mark_steal(struct mark_worker *worker)
 static void *mark_work(void *argument)
 {
     struct mark_worker *worker = argument;
-    struct mark_entry entry;
+    uint32_t span;
     do {
-        while (worker->error == NULL && mark_next(worker, &entry)) {
-            mark_scan(worker, entry);
-            if (worker->stack.entries.count > MARK_SHARE_MIN &&
+        while (worker->error == NULL && mark_next(worker, &span)) {
+            mark_scan_span(worker, span);
+            if (worker->queue.count > MARK_SHARE_MIN &&
                 atomic_load_explicit(&worker->mark->hungry, memory_order_relaxed) > 0) {
                 mark_share(worker);
             }
@@ -473,7 +548,7 @@ struct error *mark_run(struct mark *mark)
     atomic_store(&mark->hungry, 0);
     unsigned wanted = mark->threads;
     /* A short queue is not worth a thread; a long one is shared as soon as others are hungry. */
-    if (mark->workers[0].stack.entries.count < 64) {
+    if (mark->workers[0].queue.count < MARK_SHARE_MIN / 8) {
         wanted = 1;
     }
     unsigned threads_before = mark->threads;
