@@ -1,9 +1,12 @@
 /* Look, make ready, stop, copy, let go (freezing.md, sections 2 and 4). */
 #include "goruntime/freeze.h"
+#include "base/cleanup.h"
 #include "base/clock.h"
 #include "goruntime/freeze_survey.h"
 #include "goruntime/internal.h"
 #include <stdlib.h>
+
+CLEANUP_DEFINE(heap, struct heap, heap_destroy)
 
 struct freeze {
     struct target *copy;
@@ -21,36 +24,40 @@ static struct error *freeze_survey_all(struct goruntime *runtime, struct freeze_
     return freeze_survey_foreign(runtime, survey);
 }
 
-/* What is new since BEFORE, as the open copy of RUNTIME shows it. */
-static struct error *freeze_survey_new(struct goruntime *runtime,
+/* What is new since BEFORE, as HEAP and the open copy of RUNTIME show it. */
+static struct error *freeze_survey_new(struct goruntime *runtime, const struct heap *heap,
                                        const struct freeze_survey *before,
                                        struct freeze_survey *survey)
 {
     survey->held = runtime->target;
     TRY(freeze_survey_tables(runtime, survey));
-    TRY(freeze_survey_spans(runtime, survey));
+    TRY(freeze_survey_heap(heap, survey));
     TRY(freeze_survey_changes(runtime, before, survey));
     return freeze_survey_foreign(runtime, survey);
 }
 
-/* Copies: first what the survey found, then what is new since, then what only lists lead to. */
+/* Copies what is new since SURVEY, then what only lists lead to. */
+static struct error *freeze_copy_new(struct freeze *freeze, const struct freeze_survey *survey,
+                                     uint64_t deadline)
+{
+    CLEANUP(cleanup_heap) struct heap *heap = NULL;
+    CLEANUP(freeze_survey_deinit) struct freeze_survey again = {0};
+    TRY(heap_create(&freeze->runtime, &heap));
+    TRY(freeze_survey_new(&freeze->runtime, heap, survey, &again));
+    TRY(copy_fetch(freeze->copy, again.ranges.items, again.ranges.count, deadline));
+    return freeze_survey_lists(&freeze->runtime, heap);
+}
+
+/* Copies: first what the survey found, then the rest. */
 static struct error *freeze_copy(struct freeze *freeze, const struct freeze_survey *survey,
                                  uint64_t deadline)
 {
-    struct freeze_survey again = {0};
     TRY(copy_fetch_reserved(freeze->copy, deadline));
-    struct error *error = freeze_survey_new(&freeze->runtime, survey, &again);
-    if (error == NULL) {
-        error = copy_fetch(freeze->copy, again.ranges.items, again.ranges.count, deadline);
+    TRY(freeze_copy_new(freeze, survey, deadline));
+    if (deadline != 0 && clock_now() > deadline) {
+        return error_create(ERROR_LIMIT, "copying took longer than the stop may last");
     }
-    freeze_survey_deinit(&again);
-    if (error == NULL) {
-        error = freeze_survey_lists(&freeze->runtime);
-    }
-    if (error == NULL && deadline != 0 && clock_now() > deadline) {
-        error = error_create(ERROR_LIMIT, "copying took longer than the stop may last");
-    }
-    return error == NULL ? copy_seal(freeze->copy) : error;
+    return copy_seal(freeze->copy);
 }
 
 /* Copies within a stop when asked to. */

@@ -92,19 +92,23 @@ static struct error *freeze_survey_bitmaps(struct goruntime *runtime, const stru
     return NULL;
 }
 
+struct error *freeze_survey_heap(const struct heap *heap, struct freeze_survey *survey)
+{
+    for (size_t i = 0; i < heap->span_count; i++) {
+        const struct heap_span *span = &heap->spans[i];
+        if (span->map != HEAP_MAP_NONE) {
+            TRY(freeze_survey_add(survey, span->start, (uint64_t)span->pages << HEAP_PAGE_SHIFT));
+        }
+    }
+    return heap->span_count > 0 ? freeze_survey_bitmaps(heap->runtime, heap, survey) : NULL;
+}
+
 struct error *freeze_survey_spans(struct goruntime *runtime, struct freeze_survey *survey)
 {
     struct heap heap = {.runtime = runtime};
     struct error *error = heap_read_spans(&heap);
-    for (size_t i = 0; error == NULL && i < heap.span_count; i++) {
-        const struct heap_span *span = &heap.spans[i];
-        if (span->map != HEAP_MAP_NONE) {
-            error =
-                freeze_survey_add(survey, span->start, (uint64_t)span->pages << HEAP_PAGE_SHIFT);
-        }
-    }
-    if (error == NULL && heap.span_count > 0) {
-        error = freeze_survey_bitmaps(runtime, &heap, survey);
+    if (error == NULL) {
+        error = freeze_survey_heap(&heap, survey);
     }
     heap_free_spans(&heap);
     return error;
@@ -129,15 +133,9 @@ static void freeze_touch(void *context, uint64_t slot, uint64_t value)
     (void)value;
 }
 
-struct error *freeze_survey_lists(struct goruntime *runtime)
+struct error *freeze_survey_lists(struct goruntime *runtime, const struct heap *heap)
 {
-    struct heap *heap = NULL;
     bool complete;
-    TRY(heap_create(runtime, &heap));
-    struct error *error = roots_specials(runtime, heap, freeze_touch, NULL, &complete);
-    if (error == NULL) {
-        error = roots_threads(runtime, freeze_touch, NULL, &complete);
-    }
-    heap_destroy(heap);
-    return error;
+    TRY(roots_specials(runtime, heap, freeze_touch, NULL, &complete));
+    return roots_threads(runtime, freeze_touch, NULL, &complete);
 }

@@ -3,6 +3,7 @@
 #define UNPARK_GORUNTIME_FREEZE_SURVEY_H
 
 #include "base/vector.h"
+#include "goruntime/heap.h"
 #include "goruntime/internal.h"
 #include "target/copy.h"
 
@@ -31,6 +32,9 @@ NODISCARD struct error *freeze_survey_tables(struct goruntime *runtime,
 NODISCARD struct error *freeze_survey_spans(struct goruntime *runtime,
                                             struct freeze_survey *survey);
 
+/* The same from HEAP, which has read them. */
+NODISCARD struct error *freeze_survey_heap(const struct heap *heap, struct freeze_survey *survey);
+
 /* Used stacks, and what waiting goroutines wait on when it may lie in spans without pointers. */
 NODISCARD struct error *freeze_survey_goroutines(struct goruntime *runtime,
                                                  struct freeze_survey *survey);
@@ -47,8 +51,8 @@ NODISCARD struct error *freeze_survey_changes(struct goruntime *runtime,
 NODISCARD struct error *freeze_survey_foreign(struct goruntime *runtime,
                                               struct freeze_survey *survey);
 
-/* Reads, through RUNTIME's open copy, what only lists lead to: specials, pins, queues, system
- * stacks. */
-NODISCARD struct error *freeze_survey_lists(struct goruntime *runtime);
+/* Reads, through RUNTIME's open copy with HEAP, what only lists lead to: specials, pins, queues,
+ * system stacks. */
+NODISCARD struct error *freeze_survey_lists(struct goruntime *runtime, const struct heap *heap);
 
 #endif

@@ -140,12 +140,42 @@ struct error *heap_span_addresses(struct goruntime *runtime, struct gather_item 
     return NULL;
 }
 
-/* Orders spans by address. */
-static int heap_compare_spans(const void *left, const void *right)
+/* Orders the spans by address, leaves out those that overlap one before, numbers their objects. */
+static struct error *heap_order_spans(struct heap *heap)
 {
-    uint64_t a = ((const struct heap_span *)left)->start;
-    uint64_t b = ((const struct heap_span *)right)->start;
-    return a < b ? -1 : a > b;
+    size_t count = heap->span_count;
+    CLEANUP_FREE struct gather_item *order = reallocarray(NULL, 2 * count + 1, sizeof *order);
+    struct heap_span *spans = large_allocate((count + 1) * sizeof *spans);
+    if (order == NULL || spans == NULL) {
+        large_free(spans, (count + 1) * sizeof *spans);
+        return error_no_memory();
+    }
+    for (size_t i = 0; i < count; i++) {
+        order[i] = (struct gather_item){heap->spans[i].start, i};
+    }
+    gather_sort(order, order + count, count);
+    uint64_t end = 0;
+    size_t kept = 0;
+    for (size_t i = 0; i < count; i++) {
+        struct heap_span span = heap->spans[order[i].tag];
+        if (span.start < end) {
+            heap->odd_spans++;
+            continue;
+        }
+        end = span.start + ((uint64_t)span.pages << HEAP_PAGE_SHIFT);
+        span.first_object = heap->object_count;
+        heap->object_count += span.object_count;
+        spans[kept++] = span;
+    }
+    heap_free_spans(heap);
+    heap->spans = spans;
+    heap->span_capacity = count + 1;
+    heap->span_count = kept;
+    if (kept > 0) {
+        heap->lowest = spans[0].start;
+        heap->highest = end;
+    }
+    return NULL;
 }
 
 /* Reads all spans in use into HEAP, sorted by address and numbered. */
@@ -163,26 +193,7 @@ struct error *heap_read_spans(struct heap *heap)
     struct heap_reading reading = {heap, runtime->layout, count};
     TRY(gather_visit(runtime->target, items, count, (size_t)runtime->layout->mspan.size,
                      heap_visit_span, &reading));
-    qsort(heap->spans, heap->span_count, sizeof *heap->spans, heap_compare_spans);
-    uint64_t end = 0;
-    size_t kept = 0;
-    for (size_t i = 0; i < heap->span_count; i++) {
-        struct heap_span span = heap->spans[i];
-        if (span.start < end) {
-            heap->odd_spans++;
-            continue;
-        }
-        end = span.start + ((uint64_t)span.pages << HEAP_PAGE_SHIFT);
-        span.first_object = heap->object_count;
-        heap->object_count += span.object_count;
-        heap->spans[kept++] = span;
-    }
-    heap->span_count = kept;
-    if (heap->span_count > 0) {
-        heap->lowest = heap->spans[0].start;
-        heap->highest = end;
-    }
-    return NULL;
+    return heap_order_spans(heap);
 }
 
 void heap_free_spans(struct heap *heap)
