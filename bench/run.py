@@ -19,6 +19,8 @@ import tempfile
 import time
 import urllib.request
 
+import texts
+
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 DELVE_MOST = 100000  # goroutines; beyond that Delve takes minutes
 
@@ -141,7 +143,7 @@ def main():
     version = subprocess.run(["go", "version"], capture_output=True, text=True, check=True).stdout.split()[2]
     print(f"{platform.system()} {platform.release()}, {os.cpu_count()} processors, {version}, load average "
           f"{os.getloadavg()[0]:.1f} before the run; medians of {options.rounds} rounds.")
-    for peer in ("dlv",):
+    for peer in ("dlv", "panicparse"):
         if not shutil.which(peer):
             print(f"{peer} is not installed and was skipped.")
     print("\n| goroutines | reader | wall s, median (min to max) | processor s | times the floor | peak bytes a goroutine | |")
@@ -155,6 +157,7 @@ def main():
                 floor, results = measure(options, swarm)
                 print(f"| {count} | physical floor | {floor:.3f} | | 1.0 | | |")
                 report(swarm, floor, results)
+    texts.measure(options, run)
     print(f"\nload average {os.getloadavg()[0]:.1f} after the run")
     return 0
 
