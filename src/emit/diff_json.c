@@ -74,6 +74,7 @@ static void diff_json_write_age(struct json_writer *writer, const char *name,
     json_writer_begin_object(writer, name);
     json_writer_known(writer, "min_ns", members->age_min_ns);
     json_writer_known(writer, "max_ns", members->age_max_ns);
+    json_writer_u64(writer, "unknown", members->age_unknown);
     json_writer_end_object(writer);
 }
 

@@ -103,7 +103,7 @@ static void diff_text_write_head(struct diff_text *text)
     emit_sink_add(text->sink, "\n\n");
 }
 
-/* Appends " for 2s to 5m". */
+/* Appends " for 2s to 5m (7 unknown)". */
 static void diff_text_add_age(struct string_builder *line, const struct difference_members *members)
 {
     if (members->age_max_ns == SNAPSHOT_UNKNOWN) {
@@ -120,6 +120,9 @@ static void diff_text_add_age(struct string_builder *line, const struct differen
         memcmp(line->text + start, line->text + second, end - start) == 0) {
         line->size = end;
         line->text[end] = '\0';
+    }
+    if (members->age_unknown > 0) {
+        string_builder_format(line, " (%llu unknown)", (unsigned long long)members->age_unknown);
     }
 }
 
@@ -154,6 +157,38 @@ static void diff_text_add_change(struct string_builder *line, const struct diffe
     }
 }
 
+/* True when some frame of STACK is the program's own. */
+static bool diff_text_has_user_frame(const struct snapshot *snapshot, uint32_t stack)
+{
+    uint32_t frame = snapshot_user_frame(snapshot, stack);
+    return frame != 0 && (snapshot_frame(snapshot, frame)->flags &
+                          (FRAME_RUNTIME | FRAME_STANDARD_LIBRARY | FRAME_ELIDED)) == 0;
+}
+
+/* Writes the stack of GOROUTINE, one of MEMBERS of the second side (AFTER) or the first; where the
+ * program has no frame of its own, all frames. */
+static void diff_text_write_stack(struct diff_text *text, bool after,
+                                  const struct difference_members *members,
+                                  const struct snapshot_goroutine *goroutine)
+{
+    struct stack_text *stacks = &text->stacks[after];
+    if (goroutine->stack == 0 && goroutine->start != 0) {
+        emit_sink_add(text->sink, "    stack not read; started as ");
+        stack_text_write_frame(stacks, goroutine->start);
+        emit_sink_add(text->sink, "\n");
+    }
+    struct stack_text_creator creator = {
+        .frame = goroutine->creator,
+        .parent = goroutine->parent,
+        .several = members->parents_differ,
+        .unknown = (goroutine->flags & GOROUTINE_CREATOR_UNKNOWN) != 0,
+    };
+    stacks->user_frames =
+        !text->view->all_frames && diff_text_has_user_frame(stacks->snapshot, goroutine->stack);
+    stack_text_write(stacks, goroutine->stack, &creator, DIFF_TEXT_INDENT);
+    emit_sink_add(text->sink, "\n");
+}
+
 /* Writes one group. */
 static void diff_text_write_item(struct diff_text *text, const struct difference_item *item)
 {
@@ -180,20 +215,7 @@ static void diff_text_write_item(struct diff_text *text, const struct difference
                                             : " have been in the same wait all the time\n");
         diff_text_flush(text);
     }
-    struct stack_text *stacks = &text->stacks[after];
-    if (goroutine->stack == 0 && goroutine->start != 0) {
-        emit_sink_add(text->sink, "    stack not read; started as ");
-        stack_text_write_frame(stacks, goroutine->start);
-        emit_sink_add(text->sink, "\n");
-    }
-    struct stack_text_creator creator = {
-        .frame = goroutine->creator,
-        .parent = goroutine->parent,
-        .several = members->parents_differ,
-        .unknown = (goroutine->flags & GOROUTINE_CREATOR_UNKNOWN) != 0,
-    };
-    stack_text_write(stacks, goroutine->stack, &creator, DIFF_TEXT_INDENT);
-    emit_sink_add(text->sink, "\n");
+    diff_text_write_stack(text, after, members, goroutine);
 }
 
 /* Writes the groups. */
@@ -265,8 +287,6 @@ struct error *diff_text_write(const struct diff_view *view, struct emit_sink *si
     CLEANUP(diff_text_deinit) struct diff_text text = {.view = view, .sink = sink};
     TRY(stack_text_init(&text.stacks[0], view->before, &view->style, sink));
     TRY(stack_text_init(&text.stacks[1], view->after, &view->style, sink));
-    text.stacks[0].user_frames = !view->all_frames;
-    text.stacks[1].user_frames = !view->all_frames;
     diff_text_write_head(&text);
     diff_text_write_items(&text);
     diff_text_write_summary(&text);

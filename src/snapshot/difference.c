@@ -197,6 +197,7 @@ static void difference_count(const struct difference_names *names,
     members->goroutines += goroutine->count;
     members->parents_differ |= goroutine->parent != names->goroutines[members->first].parent;
     if (goroutine->age_ns == SNAPSHOT_UNKNOWN) {
+        members->age_unknown += goroutine->count;
         return;
     }
     if (members->age_max_ns == SNAPSHOT_UNKNOWN || goroutine->age_ns > members->age_max_ns) {

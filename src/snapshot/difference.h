@@ -41,6 +41,7 @@ struct difference_members {
     uint64_t goroutines;            /* that belong to it */
     uint32_t first;                 /* index of one of them; UINT32_MAX when there is none */
     int64_t age_min_ns, age_max_ns; /* of those with a known age; SNAPSHOT_UNKNOWN when none */
+    uint64_t age_unknown;           /* goroutines without a known age */
     bool parents_differ;
 };
 
