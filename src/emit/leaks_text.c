@@ -138,7 +138,7 @@ static void leaks_text_next(struct leaks_text *text, const struct finding *first
     emit_sink_add(text->sink, "\nnext:\n");
     if (first->cause_count > 0) {
         string_builder_format(&command, "unpark causes %s", first->causes[0].cause->id);
-        leaks_text_hint(text, string_builder_text(&command), "that cause, and how it is told");
+        leaks_text_hint(text, string_builder_text(&command), "more about that cause");
     }
     if (view->target != NULL && (member->flags & GOROUTINE_ID_UNKNOWN) == 0) {
         string_builder_clear(&command);
