@@ -55,6 +55,21 @@ static void export_html_fact(struct export_page *page, const char *name, uint32_
     }
 }
 
+/* Writes the build settings, a line each. */
+static void export_html_settings(struct export_page *page, uint32_t id)
+{
+    const char *line = snapshot_string(page->snapshot, id);
+    emit_sink_add(page->sink, *line != '\0' ? "<div><dt>build settings</dt><dd>" : "");
+    for (bool first = true; *line != '\0'; first = false) {
+        size_t size = strcspn(line, "\n");
+        emit_sink_add(page->sink, first ? "<code>" : "<br>\n<code>");
+        markup_add_name(page->sink, line, size);
+        emit_sink_add(page->sink, "</code>");
+        line += size + (line[size] == '\n');
+    }
+    emit_sink_add(page->sink, id != 0 ? "</dd></div>\n" : "");
+}
+
 /* Writes who the program is. */
 static void export_html_header(struct export_page *page)
 {
@@ -77,7 +92,7 @@ static void export_html_header(struct export_page *page)
                      program->revision);
     export_html_fact(page, "executable", program->executable);
     export_html_fact(page, "build id", program->build_id);
-    export_html_fact(page, "build settings", program->settings);
+    export_html_settings(page, program->settings);
     emit_sink_add(sink, "</dl></details>\n</header>\n<main>\n");
 }
 
