@@ -6,6 +6,7 @@
 #include "goruntime/globals_internal.h"
 
 enum {
+    GLOBALS_ATTEMPTS = 4,
     GLOBALS_MS_MAX = 100000,
     GLOBALS_PS_MAX = 1 << 20,
     GLOBALS_SPANS_MAX = 1 << 28,
@@ -134,27 +135,33 @@ static bool globals_check_mheap(struct globals_rest *rest, uint64_t candidate)
     return true;
 }
 
-/* The first variable that one of the anchor functions (a NULL-terminated list) refers to and that
- * passes CHECK; ADDRESSES_ONLY leaves out what is merely read. */
+/* The first variable that ANCHOR refers to and that passes CHECK; ADDRESSES_ONLY leaves out what is
+ * merely read. */
+static struct error *globals_by_anchor(struct globals_rest *rest, const char *anchor,
+                                       globals_check *check, bool addresses_only, uint64_t *ret)
+{
+    struct globals_references references;
+    TRY(globals_references_init(&rest->search, anchor, &references));
+    for (size_t i = 0; i < references.count && *ret == 0; i++) {
+        const struct code_reference *reference = &references.items[i];
+        bool address = reference->kind == CODE_REFERENCE_ADDRESS &&
+                       globals_is_variable(rest->search.image, reference->target, true);
+        if ((address || !addresses_only) && check(rest, reference->target)) {
+            *ret = reference->target;
+        }
+    }
+    return peek_error(&rest->search.peek);
+}
+
+/* The same for the first of ANCHORS (a NULL-terminated list) that leads to one. The program runs
+ * meanwhile and may just be changing what is checked: a few tries are made. */
 static struct error *globals_by_anchors(struct globals_rest *rest, const char *const *anchors,
                                         globals_check *check, bool addresses_only, uint64_t *ret)
 {
-    struct globals_references references;
-    for (; *anchors != NULL; anchors++) {
-        TRY(globals_references_init(&rest->search, *anchors, &references));
-        for (size_t i = 0; i < references.count; i++) {
-            const struct code_reference *reference = &references.items[i];
-            if (addresses_only &&
-                (reference->kind != CODE_REFERENCE_ADDRESS ||
-                 !globals_is_variable(rest->search.image, reference->target, true))) {
-                continue;
-            }
-            if (check(rest, reference->target)) {
-                *ret = reference->target;
-                return peek_error(&rest->search.peek);
-            }
+    for (size_t attempt = 0; attempt < GLOBALS_ATTEMPTS && *ret == 0; attempt++) {
+        for (size_t i = 0; anchors[i] != NULL && *ret == 0; i++) {
+            TRY(globals_by_anchor(rest, anchors[i], check, addresses_only, ret));
         }
-        TRY(peek_error(&rest->search.peek));
     }
     return NULL;
 }
