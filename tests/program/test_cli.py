@@ -349,31 +349,6 @@ def test_default_mode_does_not_attach(unpark, parked):
     assert result.code == 0 and "ptrace(" not in result.err
 
 
-# ---- cores ----
-
-
-@pytest.mark.parametrize("kind", ["stripped", "pie"])
-def test_core_of_gdb_equals_the_process(unpark, newest, start, tmp_path, kind):
-    """gcore leaves out .rodata and .gopclntab without a word; they come from the executable."""
-    if shutil.which("gcore") is None:
-        pytest.skip("gcore (gdb) is not installed")
-    program = start(newest.build("parked", kind))
-    live = unpark("dump", program.pid, "--format=go")
-    subprocess.run(["gcore", "-o", tmp_path / "core", str(program.pid)], check=True, capture_output=True)
-    core = tmp_path / f"core.{program.pid}"
-    try:
-        dead = unpark("dump", core, "--format=go")
-        assert dead.code == 0 and dead.err == "" and dead.out == live.out
-        wrong = unpark("dump", core, "--exe=/bin/cat")
-        assert wrong.code == 2 and "build id" in one_line(wrong)
-        os.truncate(core, 5000)
-        cut = unpark("dump", core)
-        assert cut.code == 3 and cut.out == ""
-        assert all(line.startswith("unpark: core file ") for line in cut.err.splitlines()), cut
-    finally:
-        core.unlink()
-
-
 # ---- colour and progress ----
 
 

@@ -47,7 +47,7 @@ def groups(target, *words):
 def gdb_builds():
     """Releases and kinds: gdb takes seconds for a core, so that a quick run has few."""
     chosen = toolchains()
-    newest = [(chosen[-1], kind) for kind in ("stripped", "dynamic")]
+    newest = [(chosen[-1], kind) for kind in ("stripped", "pie", "dynamic")]
     return [(toolchain, "stripped") for toolchain in chosen[:-1]] + newest
 
 
@@ -68,13 +68,13 @@ def test_core_of_gdb_equals_live(build, start, tmp_path):
 
 
 class Crash:
-    """A fixture that was killed: .core, .traceback (what it printed then), .answer (to "stack", before)."""
+    """A fixture that was killed: .core, .traceback (what it printed then), .answer (to QUESTION, before)."""
 
-    def __init__(self, command, folder, pattern="core*"):
+    def __init__(self, command, folder, pattern="core*", question="stack"):
         with open(folder / "traceback", "wb") as stderr:
             with Program(command, env={"GOTRACEBACK": "crash"}, cwd=folder, stderr=stderr,
                          preexec_fn=self._allow_cores) as program:
-                self.answer = program.ask("stack")
+                self.answer = question and program.ask(question)
                 os.kill(program.pid, signal.SIGQUIT)
                 code = program.process.wait(120)
         self.traceback = (folder / "traceback").read_text(errors="surrogateescape")
@@ -89,13 +89,13 @@ class Crash:
         resource.setrlimit(resource.RLIMIT_CORE, (hard, hard))
 
 
-def crash(binary, folder):
+def crash(binary, folder, question="stack"):
     """The Crash of BINARY with the core that the kernel writes."""
     with open("/proc/sys/kernel/core_pattern", encoding="ascii") as file:
         pattern = file.read().strip()
     if pattern != "core":
         pytest.skip(f"the kernel writes cores to {pattern}")
-    return Crash([binary], folder)
+    return Crash([binary], folder, question=question)
 
 
 def compare(crashed, *words):
@@ -123,9 +123,9 @@ def test_core_of_the_kernel(toolchain, tmp_path):
     assert run_unpark("dump", crashed.core, "--json").json()["target"]["executable"]
 
 
-def test_running_goroutines_of_a_core(newest, tmp_path, start):
-    """A core has registers, so that nothing has to be stopped for them."""
-    core = gcore(start(newest.build("running")), tmp_path)
+def test_running_goroutines_of_a_core(toolchain, tmp_path):
+    """A core has registers, so that nothing has to be stopped for them; here a signal handler is on top."""
+    core = crash(toolchain.build("running"), tmp_path, question=None).core
     blocks = goroutines(run_unpark("dump", core, "--format", "go").out)
     spinning = [block for block in blocks.values() if "main.spin(" in block]
     assert len(spinning) == 1
@@ -248,7 +248,7 @@ def test_truncated_core(orphan, tmp_path):
     for length in (size - 1, size - 4096, size * 9 // 10, size // 2, size // 8, 1 << 20, 70000, 9000, 4096, 1000,
                    64, 63, 1, 0):
         os.truncate(path, length)
-        result = run_unpark("dump", path, "--exe", orphan.binary, "--format", "go", timeout=60)
+        result = run_unpark("dump", "--core", path, "--exe", orphan.binary, "--format", "go", timeout=60)
         assert result.code == (2 if length < 64 else result.code) in (0, 2, 3, 5), (length, result)
         assert len(result.err.splitlines()) <= 3
         assert "is cut off" in result.err if length >= 64 else "is no core file" in result.err
@@ -287,10 +287,10 @@ HEADERS = {
 @pytest.mark.parametrize("what", HEADERS)
 def test_absurd_header(what, orphan, tmp_path):
     offset, data, code, text = HEADERS[what]
-    path = copy_of(orphan, tmp_path)
+    path = copy_of(orphan, tmp_path, 1 << 20)
     with open(path, "r+b") as file:
         file.seek(offset)
         file.write(data)
     for command in ("dump", "leaks"):
-        result = run_unpark(command, path, "--exe", orphan.binary)
+        result = run_unpark(command, "--core", path, "--exe", orphan.binary)
         assert result.code == code and text in one_line(result), result
