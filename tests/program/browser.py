@@ -32,10 +32,11 @@ class Browser:
         """One WebDriver command of this session; its value."""
         return command(self.port, method, f"/session/{self.session}{path}", body)
 
-    def open(self, path):
+    def open(self, path, fragment=""):
         """Loads the file at PATH, through file:// as a reader of a ticket does."""
         self.requests()
-        self.call("POST", "/url", {"url": pathlib.Path(path).resolve().as_uri()})
+        self.complaints()
+        self.call("POST", "/url", {"url": pathlib.Path(path).resolve().as_uri() + fragment})
 
     def run(self, script, *arguments):
         """The result of a function body in the page."""

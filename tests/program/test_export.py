@@ -1,5 +1,6 @@
 """unpark export: every format by those who read it: jq, Python's csv, speedscope's schema, a browser."""
 
+import base64
 import csv
 import html.parser
 import io
@@ -15,6 +16,7 @@ import pytest
 
 from browser import open_browser
 from conftest import ROOT, Program
+from npm import npm_package
 
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -212,17 +214,10 @@ def test_folded_keeps_lines_and_fields(unpark, hostile):
     assert sorted(len(frames) for frames, _ in stacks) == [2, 4]
 
 
-def speedscope_schema():
-    """The schema of the npm package speedscope, or None."""
-    folders = [ROOT / "node_modules", pathlib.Path("/usr/lib/node_modules")]
-    if shutil.which("npm"):
-        done = subprocess.run(["npm", "root", "-g"], capture_output=True, text=True)
-        folders.append(pathlib.Path(done.stdout.strip()))
-    for folder in folders:
-        path = folder / "speedscope" / "dist" / "release" / "file-format-schema.json"
-        if path.exists():
-            return json.loads(path.read_text())
-    return None
+@pytest.fixture(scope="module")
+def speedscope():
+    """The folder of speedscope's application."""
+    return npm_package("speedscope", "1.25.0") / "dist" / "release"
 
 
 def test_speedscope(unpark, parked):
@@ -243,12 +238,21 @@ def test_speedscope(unpark, parked):
     assert named == {line.rsplit(" ", 1)[0]: int(line.rsplit(" ", 1)[1]) for line in text.splitlines()}
 
 
-def test_speedscope_fits_its_schema(unpark, parked):
+def test_speedscope_fits_its_schema(unpark, parked, speedscope):
     jsonschema = pytest.importorskip("jsonschema")
-    schema = speedscope_schema()
-    if schema is None:
-        pytest.skip("the npm package speedscope is not installed")
+    schema = json.loads((speedscope / "file-format-schema.json").read_text())
     jsonschema.validate(unpark("export", parked.pid, "-f", "speedscope").json(), schema)
+
+
+def test_speedscope_opens_it(unpark, parked, speedscope, browser, tmp_path):
+    """Through the way that speedscope's own command takes: a script that hands the file over."""
+    data = base64.b64encode(unpark("export", parked.pid, "-f", "speedscope").bytes).decode()
+    script = tmp_path / "load.js"
+    script.write_text(f"speedscope.loadFileFromBase64('goroutines', '{data}')")
+    browser.open(speedscope / "index.html", f"#localProfilePath={script}")
+    browser.until("return document.body.textContent.includes('goroutines of process')")
+    assert browser.run("return document.querySelectorAll('canvas').length") > 0
+    assert not [line for line in browser.complaints() if "rror" in line and "GL" not in line]
 
 
 def pprof_top(newest, path, *words):

@@ -1,0 +1,27 @@
+"""Packages from npm that judge our output, kept in a cache folder; tests skip without npm or a registry."""
+
+import os
+import pathlib
+import shutil
+import subprocess
+
+import pytest
+
+CACHE = pathlib.Path(os.environ.get("XDG_CACHE_HOME", pathlib.Path.home() / ".cache")) / "unpark" / "npm"
+
+
+def npm_package(name, version):
+    """The folder of the package NAME in exactly VERSION, installed once; its install scripts are not run."""
+    folder = CACHE / f"{name.replace('/', '-')}-{version}"
+    package = folder / "node_modules" / name
+    if (package / "package.json").exists():
+        return package
+    if shutil.which("npm") is None:
+        pytest.skip("npm is not installed")
+    folder.mkdir(parents=True, exist_ok=True)
+    done = subprocess.run(["npm", "install", "--no-save", "--no-audit", "--no-fund", "--ignore-scripts",
+                           "--prefix", str(folder), f"{name}@{version}"], capture_output=True, text=True)
+    if done.returncode != 0:
+        shutil.rmtree(folder, ignore_errors=True)
+        pytest.skip(f"npm cannot install {name}: {done.stderr.strip().splitlines()[-1:]}")
+    return package
