@@ -24,11 +24,11 @@ SVG = "{http://www.w3.org/2000/svg}"
 HOSTILE = r"""
 goroutine 1 [chan receive, 5 minutes]:
 main.</script><img src=x onerror=document.title="hit">(0xc000012345)
-	/home/alice/src/<svg onload=document.title="hit">/main.go:12 +0x1d
+	/home/Alice/src/<svg onload=document.title="hit">/main.go:12 +0x1d
 =cmd|'/c calc'!A0(...)
 	/tmp/"quoted",comma;semi.go:7 +0x1d
 main.main()
-	/home/alice/src/main.go:3 +0x25
+	/home/Alice/src/main.go:3 +0x25
 
 goroutine 18 [select]:
 main.]]><script>document.title="hit"</script>;a;b&amp;"'`(0x1)
@@ -499,4 +499,4 @@ def test_scrub_of_dump(unpark, secrets):
 
 def test_scrub_of_a_file(unpark, hostile):
     text = unpark("export", hostile, "-f", "go", "--scrub").out
-    assert "alice" not in text and "0xc000012345" not in text and "~/src/main.go:3" in text
+    assert "Alice" not in text and "0xc000012345" not in text and "~/src/main.go:3" in text

@@ -136,10 +136,10 @@ static void test_texts(void **state)
         {"", ""},
         {"0x12 and 0x1234", "0x12 and 0x1234"},
         {"at 0xc000012345, 0XBEEF", "at 0x..., 0XBEEF"},
-        {"/home/alice/x:3", "~/x:3"},
+        {"/home/Alice/x:3", "~/x:3"},
         {"in /Users/bob", "in ~"},
         {"/root/a /rooted/a", "~/a /rooted/a"},
-        {"/srv/home/alice", "/srv/home/alice"},
+        {"/srv/home/Alice", "/srv/home/Alice"},
         {"0x", "0x"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
