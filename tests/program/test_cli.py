@@ -11,7 +11,7 @@ import stat
 import subprocess
 
 import pytest
-from conftest import ROOT, UNPARK, run_unpark
+from conftest import ROOT, UNPARK
 
 COMMANDS = ["ps", "dump", "leaks", "causes", "export", "record", "diff", "pprof", "doctor", "completions", "version", "help"]
 PAGES = ["unpark.1"] + [f"unpark-{name}.1" for name in COMMANDS]

@@ -11,7 +11,8 @@ import subprocess
 import time
 
 import pytest
-from conftest import FIXTURES, UNPARK, Program, run_unpark, toolchains
+from conftest import FIXTURES, UNPARK, Program, run_unpark
+from test_exactness import unshare
 
 ALL = os.environ.get("UNPARK_TOOLCHAINS", "quick") == "all"
 SANITIZED = bool(os.environ.get("UNPARK_SANITIZED"))
@@ -434,15 +435,6 @@ def test_target_held_by_a_debugger(newest):
         assert_free(program.pid)
         result = run_unpark("dump", "--stop", program.pid)
         assert result.code == 0 and "main.spin" in result.out
-
-
-def unshare(*flags):
-    """The words before a command that runs in namespaces of its own; skips where these are not permitted."""
-    words = ["unshare", *flags]
-    done = subprocess.run([*words, "true"], capture_output=True, text=True)
-    if done.returncode != 0:
-        pytest.skip(f"{' '.join(words)}: {done.stderr.strip()}")
-    return words
 
 
 def test_stop_in_other_namespaces(newest):
