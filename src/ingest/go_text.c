@@ -216,7 +216,7 @@ static struct error *go_text_read(struct go_text *text, const char *at, const ch
         }
     }
     *next_ret = at;
-    return text->mode == GO_TEXT_WRAPPED && last ? go_text_drain(text, true) : NULL;
+    return NULL;
 }
 
 /* Holds SIZE bytes until more comes; of a line without end only the news of it. */
@@ -284,6 +284,7 @@ struct error *go_text_finish(struct go_text *text)
     if (text->held.count > 0) {
         TRY(go_text_read(text, start, start + text->held.count, true, &next));
     }
+    TRY(go_text_drain(text, true));
     text->dump.bytes -= unterminated;
     return go_text_dump_finish(&text->dump, unterminated, half);
 }

@@ -1,6 +1,7 @@
 /* Where a dump begins, in a text that may hold several and other lines between and in them:
  *   - at a goroutine that this dump has already, but behind "-----": there a crash with
- *     GOTRACEBACK=crash prints the goroutines that have a thread once more, now with their stacks
+ *     GOTRACEBACK=crash prints the goroutines that have a thread once more, now with their stacks,
+ * as goroutines do that fail while another prints
  *   - at a goroutine that comes after "panic: ", "fatal error: " or the name of a signal
  *   - at a running goroutine directly below a foreign line: runtime.Stack begins with its caller
  * All else goes on: other threads write to logs between two lines of a dump. */
@@ -263,6 +264,11 @@ static bool go_text_dump_is_new(const struct go_text_dump *dump,
     if (dump->continued || header->id == 0) {
         return false;
     }
+    bool missing = dump->foreign == 0 && header->status == GOROUTINE_STATUS_RUNNING &&
+                   hash_map_get(&dump->unavailable, header->id) != NULL;
+    if (missing) {
+        return false;
+    }
     bool below = dump->foreign > 0 && !dump->blank;
     return (below && header->status == GOROUTINE_STATUS_RUNNING) ||
            go_text_ids_has(&dump->ids, header->id);
@@ -333,7 +339,7 @@ static bool go_text_dump_is_marker(const char *line, size_t size)
  */
 static void go_text_dump_pass(struct go_text_dump *dump, const char *line, size_t size)
 {
-    bool marker = go_text_dump_is_marker(line, size);
+    bool marker = go_text_dump_is_marker(line, size) && !(dump->continued && line[0] == 'S');
     size_t kept = size < GO_TEXT_REASON_SIZE ? size : GO_TEXT_REASON_SIZE - 1;
     if (marker && dump->number > 0 && strlen(dump->reason) == kept &&
         memcmp(dump->reason, line, kept) == 0) {
@@ -348,8 +354,7 @@ static void go_text_dump_pass(struct go_text_dump *dump, const char *line, size_
     if (!marker) {
         return;
     }
-    bool signal = line[0] == 'S';
-    dump->marker = dump->marker || (!dump->again && !(signal && dump->continued));
+    dump->marker = dump->marker || !dump->again;
     if (dump->next_reason[0] == '\0') {
         memcpy(dump->next_reason, line, kept);
         dump->next_reason[kept] = '\0';

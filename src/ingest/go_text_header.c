@@ -173,10 +173,11 @@ static bool go_text_header_item(struct go_text_header_reader *reader, struct go_
         header->flags |= GOROUTINE_LOCKED;
         return true;
     }
-    bool group = go_text_header_skip(reader, "synctest group ");
-    if (group || go_text_header_skip(reader, "synctest bubble ")) {
+    bool group = go_text_header_skip(reader, "synctest group");
+    if (group || go_text_header_skip(reader, "synctest bubble")) {
         header->group = group;
-        bool known = go_text_header_number(reader, &number) && number > 0 && number < UINT32_MAX;
+        bool known = go_text_header_skip(reader, " ") && go_text_header_number(reader, &number) &&
+                     number > 0 && number < UINT32_MAX;
         header->bubble = known ? (uint32_t)number : UINT32_MAX;
         return true;
     }
