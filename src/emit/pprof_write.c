@@ -271,7 +271,8 @@ static struct error *pprof_add_marks(struct pprof_run *run, const struct gorouti
     if (run->view->detail != PPROF_COUNTS) {
         TRY(pprof_find_state(run, count, &state));
     }
-    if (state != 0) {
+    if (state != 0 || (run->view->detail != PPROF_COUNTS && count->labels != 0)) {
+        /* an empty one, lest a label of the program's that is called so be taken for ours */
         pprof_add_label(run, run->state, state);
     }
     return NULL;
