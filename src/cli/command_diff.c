@@ -62,17 +62,10 @@ static const struct option command_diff_limit = {.name = "limit",
 /* What is shown and how. */
 static const struct option_group *command_diff_view_group(void)
 {
-    static const struct option *const options[] = {&command_diff_after,
-                                                   &command_diff_match,
-                                                   &command_diff_sort,
-                                                   &command_diff_limit,
-                                                   &command_diff_unchanged,
-                                                   &command_diff_frames,
-                                                   &command_diff_all,
-                                                   &command_diff_format,
-                                                   &command_diff_json,
-                                                   &option_scrub,
-                                                   NULL};
+    static const struct option *const options[] = {
+        &command_diff_after,     &command_diff_match,  &command_diff_sort, &command_diff_limit,
+        &command_diff_unchanged, &command_diff_frames, &command_diff_all,  &command_diff_format,
+        &command_diff_json,      &option_exe,          &option_scrub,      NULL};
     static const struct option_group group = {"What to compare and show", options};
     return &group;
 }
@@ -165,14 +158,25 @@ static struct error *command_diff_take(const struct invocation *invocation,
     return options_has(&invocation->options, &option_scrub) ? snapshot_scrub(ret->snapshot) : NULL;
 }
 
+/* Opens TARGET; --exe is for those that are core files. */
+static struct error *command_diff_open(const struct options *options, const char *target,
+                                       struct service **ret)
+{
+    const struct service_options none = {0}, with = {.exe = options_text(options, &option_exe)};
+    struct error *error = service_open(target, &with, ret);
+    if (with.exe != NULL && error_catch(&error, ERROR_USAGE)) {
+        error = service_open(target, &none, ret);
+    }
+    return error;
+}
+
 /* Opens and looks at TARGET. */
 static struct error *command_diff_look(const struct invocation *invocation,
                                        const struct command_diff_wish *wish, const char *target,
                                        struct command_diff_look *ret)
 {
-    const struct service_options service_options = {0};
     CLEANUP(cleanup_service) struct service *service = NULL;
-    TRY(service_open(target, &service_options, &service));
+    TRY(command_diff_open(&invocation->options, target, &service));
     return command_diff_take(invocation, wish, service, ret);
 }
 
@@ -181,10 +185,9 @@ static struct error *command_diff_look_twice(const struct invocation *invocation
                                              const struct command_diff_wish *wish,
                                              const char *target, struct command_diff_look *looks)
 {
-    const struct service_options service_options = {0};
     CLEANUP(cleanup_service) struct service *service = NULL;
     int64_t after = options_number(&invocation->options, &command_diff_after, 0);
-    TRY(service_open(target, &service_options, &service));
+    TRY(command_diff_open(&invocation->options, target, &service));
     TRY(command_diff_take(invocation, wish, service, &looks[0]));
     struct timespec left = {.tv_sec = (time_t)(after / 1000000000),
                             .tv_nsec = (long)(after % 1000000000)};

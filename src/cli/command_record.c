@@ -326,11 +326,11 @@ const struct command command_record = {
         "line on stderr says how many. Argument words are not recorded. The file is readable by "
         "its owner only: it says what another program holds in memory. With --scrub it holds no "
         "labels, addresses and peers.\n\n"
-        "Every command takes any moment of a recording as its target: FILE is the last one, and\n"
+        "Every command takes any moment of a recording as its target: FILE is the last one, and\n\n"
         "  FILE@10:00, FILE@10:00:05      at a time of day, local time\n"
         "  FILE@2026-11-24T10:00:05Z      at a time\n"
         "  FILE@+30s, FILE@-30s           after the first, before the last\n"
-        "  FILE@first, FILE@last, FILE@3  the first, last, third one\n"
+        "  FILE@first, FILE@last, FILE@3  the first, last, third one\n\n"
         "The snapshot nearest to a time is taken; the output says which one it is. unpark record "
         "--list FILE lists them.",
     .arguments = (const struct command_argument[]){{.name = "TARGET"}, {.name = NULL}},

@@ -1,6 +1,8 @@
 """unpark diff: growth between any two sources, and its exit status."""
 
 import json
+import shutil
+import subprocess
 
 import pytest
 from conftest import ROOT, Program
@@ -127,11 +129,24 @@ def test_one_target_with_itself(unpark, growing):
     assert result.code == 0 and "stayed in the same wait" in result.out
 
 
-def test_live_core_of_the_same(unpark, growing, tmp_path):
-    """What a recording and the live process say is the same to the frame, also for system goroutines."""
+def test_system_goroutines(unpark, growing, tmp_path):
     record(unpark, growing, tmp_path / "a")
     difference = unpark("diff", tmp_path / "a", growing.pid, "--all", "--unchanged", "--json").json()
     assert difference["summary"]["before"] == difference["summary"]["after"] > 32
+
+
+def test_a_core_and_its_process(unpark, newest, growing, tmp_path):
+    if shutil.which("gcore") is None:
+        pytest.skip("gcore is not installed (Debian: gdb)")
+    done = subprocess.run(["gcore", "-o", tmp_path / "core", str(growing.pid)], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    core = tmp_path / f"core.{growing.pid}"
+    settled(unpark, growing)
+    result = unpark("diff", core, growing.pid, "--exe", newest.build("growing"), "--json")
+    assert result.code == 0, result
+    assert validated(result)["summary"]["stayed"] >= 30
+    ask(unpark, growing, "grow 2")
+    assert changes(unpark("diff", core, growing.pid, "--json").json()) == {"main.leak": ("grown", 20, 22)}
 
 
 @pytest.mark.parametrize("what", ["stack {}", "profile 2 {}", "profile 1 {}", "profile 0 {}"])
