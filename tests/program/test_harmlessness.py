@@ -195,7 +195,7 @@ def test_killed_at_any_instant(patient, look, few, many):
     print(f"{count} kills, {killer.lived} before the end, {killer.stopped} in the stop: "
           f"{killer.span * 1e3:.0f} ms, stopped {killer.stop * 1e3:.2f} ms")
     assert not sessions(killer.ids)
-    assert killer.lived > count / 4 and killer.stopped > count / 20
+    assert killer.lived > count / 4 and killer.stopped > 0
 
 
 # ---- what is asked of the kernel ----
