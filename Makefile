@@ -5,9 +5,10 @@ BUILD ?= build
 PREFIX ?= /usr/local
 DESTDIR ?=
 FUZZ_SECONDS ?= 60
+LOAD_SECONDS ?= 180
 export UNPARK ?= $(BUILD)/unpark
 
-.PHONY: all help deps check check-all unit house program demo bench fuzz install format lint clean
+.PHONY: all help deps check check-all unit house program demo exam load bench fuzz install format lint clean
 
 all: $(BUILD)/sources ## build the program, build/unpark (the default)
 	@ninja -C $(BUILD) --quiet unpark
@@ -47,6 +48,12 @@ demo: ## install what is missing, build, find the leaks of an example service
 	@tools/deps
 	@$(MAKE) --no-print-directory all
 	@examples/demo.sh
+
+exam: all ## take the exam of Go's own leak detection from outside, on every Go toolchain
+	@tests/toolchains.sh all | awk '{ print $$2 }' | xargs tests/exam.py --unpark $(UNPARK) --report
+
+load: all ## look for false proofs in real servers under load, LOAD_SECONDS (180) each
+	UNPARK_LOAD_SECONDS=$(LOAD_SECONDS) python3 -m pytest -s -q tests/program/test_real_leaks.py
 
 bench: all ## measure speed and memory beside the peers that are installed
 	@bench/run.py

@@ -109,7 +109,9 @@ class Server:
                     answer.read()
                 return self
             except OSError:
-                assert self.process.poll() is None and time.monotonic() < deadline, self.words()
+                if self.process.poll() is not None or time.monotonic() > deadline:
+                    self.__exit__()
+                    raise AssertionError(self.words()) from None
                 time.sleep(0.05)
 
     def __exit__(self, *_):

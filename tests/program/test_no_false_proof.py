@@ -1,7 +1,10 @@
 """No false proof: goroutines that something alive can still wake are never called stuck, whatever holds what they wait
 for; and the same goroutines are proved stuck when nothing holds it, without which the first would prove nothing."""
 
+import os
 import re
+import shutil
+import subprocess
 
 import pytest
 from conftest import run_unpark
@@ -81,3 +84,23 @@ def test_handoff(toolchain, processors, start):
         assert program.alive()
         certain += data["summary"]["consistent"]
     assert certain > HANDOFF_LOOKS // 2
+
+
+def test_truncated_core(newest, start, tmp_path):
+    """What a core lacks may lead to what somebody waits for: less is proved of it, never more."""
+    if shutil.which("gcore") is None:
+        pytest.skip("gcore is not installed (Debian: gdb)")
+    binary = newest.build("holders", "stripped")
+    program = start(binary)
+    names = named(program)
+    subprocess.run(["gcore", "-o", tmp_path / "core", str(program.pid)], capture_output=True, check=True)
+    core = tmp_path / f"core.{program.pid}"
+    size = core.stat().st_size
+    for share in (100, 99, 95, 90, 75, 50, 25, 10):
+        os.truncate(core, size * share // 100)
+        found = run_unpark("leaks", core, "--exe", binary, "--format", "go")
+        wrong = [names.get(number, f"goroutine {number}") for number in map(int, PROVED.findall(found.out))
+                 if not names.get(number, "").startswith("stuck")]
+        assert wrong == [], share
+        if share == 100:
+            assert len(PROVED.findall(found.out)) == 3, found
