@@ -132,7 +132,7 @@ def test_one_target_with_itself(unpark, growing):
 def test_system_goroutines(unpark, growing, tmp_path):
     record(unpark, growing, tmp_path / "a")
     difference = unpark("diff", tmp_path / "a", growing.pid, "--all", "--unchanged", "--json").json()
-    assert difference["summary"]["before"] == difference["summary"]["after"] > 32
+    assert difference["summary"]["before"] > 32 and difference["summary"]["after"] > 32
 
 
 def test_a_core_and_its_process(unpark, newest, growing, tmp_path):

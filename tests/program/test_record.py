@@ -51,17 +51,27 @@ def without_time(value):
     return value
 
 
-@pytest.mark.parametrize("form", [[], ["--each"], ["--all", "--each"]])
+@pytest.mark.parametrize("form", [[], ["--each"]])
 def test_a_moment_equals_the_live_dump(unpark, growing, tmp_path, form):
     path = tmp_path / "a.unpark"
     assert unpark("record", growing.pid, "-o", path, "--every", "20ms", "--for", "100ms").code == 0
     assert len(moments(unpark, path)) >= 2
     live = unpark("dump", growing.pid, "--json", *form).json()
+    live["summary"].pop("system"), live["summary"].pop("system_hidden")
     for moment in ("@first", "@last"):
         recorded = unpark("dump", f"{path}{moment}", "--json", *form).json()
+        recorded["summary"].pop("system"), recorded["summary"].pop("system_hidden")  # they come and go by themselves
         assert without_time(recorded) == without_time(live)
         assert f"recording {path} at " in recorded["target"]["source"]
         assert f"process {growing.pid}" in recorded["target"]["source"]
+
+
+def test_system_goroutines_are_recorded(unpark, growing, tmp_path):
+    path = tmp_path / "a.unpark"
+    assert unpark("record", growing.pid, "-o", path, "--for", "1ms").code == 0
+    system = unpark("dump", path, "--json", "--each", "--system-only").json()["goroutines"]
+    assert len(system) == moments(unpark, path)[0]["system"] >= 3
+    assert all(goroutine["system"] for goroutine in system)
 
 
 def test_ages_are_those_of_the_moment(unpark, growing, tmp_path):
