@@ -180,8 +180,10 @@ void export_page_findings(struct export_page *page)
     emit_sink_add(page->sink, "<section id=\"findings\">\n<h2>Findings</h2>\n");
     export_page_obstacle(page);
     if (leaks != NULL && count == 0) {
-        emit_sink_add(page->sink, "<p class=\"good\">No goroutine is proved stuck or suspected."
-                                  "</p>\n");
+        emit_sink_add(page->sink, leaks->consistent
+                                      ? "<p class=\"good\">No goroutine is proved stuck or "
+                                        "suspected.</p>\n"
+                                      : "<p class=\"hint\">No goroutine is suspected.</p>\n");
     }
     for (size_t i = 0; i < count && i < EXPORT_PAGE_FINDINGS; i++) {
         export_page_finding(page, &leaks->findings->items[i]);
