@@ -51,8 +51,10 @@ struct go_text_dump {
     bool again;     /* the beginning of a crash like this dump's own */
 };
 
+/* Sets DUMP up to fill BUILDER, which must outlive it, with dump number WANTED; 0: the last. */
 NODISCARD struct error *go_text_dump_init(struct go_text_dump *dump,
                                           struct snapshot_builder *builder, uint64_t wanted);
+/* Frees what DUMP holds. */
 void go_text_dump_deinit(struct go_text_dump *dump);
 
 /* Reads whole lines from AT to END, which begin where a line begins. With STOP it returns when too

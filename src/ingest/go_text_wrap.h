@@ -33,6 +33,7 @@ struct go_text_wrap {
     struct go_text_lines_buffer scratch[2];
 };
 
+/* Frees what WRAP holds. */
 void go_text_wrap_deinit(struct go_text_wrap *wrap);
 
 /* Learns what is around the header that is in the SIZE bytes of LINE (without its end). False, and

@@ -60,6 +60,10 @@ struct error *service_leaks_of_file(struct service *service,
     if (leaks == NULL) {
         return error_no_memory();
     }
+    if (options->watch != NULL) {
+        return error_create(ERROR_USAGE, "%s: only a live process can be watched",
+                            service_file_name(service->file));
+    }
     if (options->freeze == SERVICE_FREEZE_ALWAYS) {
         return error_create(ERROR_USAGE, "%s: only a process can be stopped",
                             service_name(service));
