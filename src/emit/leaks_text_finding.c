@@ -22,6 +22,7 @@ const char *leaks_text_state(uint8_t status, uint8_t wait_reason)
     bool waits = status == GOROUTINE_STATUS_WAITING || status == GOROUTINE_STATUS_LEAKED;
     const char *reason = waits ? wait_reason_text((enum wait_reason)wait_reason) : "";
     return *reason != '\0' ? reason
+           : waits         ? "a wait not told"
            : status == GOROUTINE_STATUS_UNKNOWN
                ? "a state not told"
                : goroutine_status_text((enum goroutine_status)status);
