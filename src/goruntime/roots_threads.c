@@ -15,6 +15,7 @@ enum {
     ROOTS_SYSTEM_STACK_WHOLE = 64 << 10, /* a system stack up to this size is read whole */
     ROOTS_SYSTEM_STACK_MAX = 16 << 20,
     ROOTS_RED_ZONE = 128, /* bytes below its stack pointer that a C function may use */
+    ROOTS_ORIG_RAX = 16,  /* in target_registers.general: negative outside of system calls */
     ROOTS_G_BYTES = 1024
 };
 
@@ -196,6 +197,16 @@ static struct error *roots_thread_ms(struct roots_thread_walk *walk)
     return NULL;
 }
 
+/* True when vector registers of THREAD may hold what is nowhere else. Go on amd64 copies through
+ * them; no calling convention keeps them across a call, hence not across a system call, from which
+ * stale words would only be old. On arm64 neither is known, and nothing is lost by looking. */
+static bool roots_thread_uses_vector(const struct roots_thread_walk *walk,
+                                     const struct target_thread *thread)
+{
+    return target_machine(walk->runtime->target) != TARGET_MACHINE_AMD64 ||
+           (int64_t)thread->registers.general[ROOTS_ORIG_RAX] < 0;
+}
+
 /* Visits the registers of every thread. */
 static struct error *roots_thread_registers(struct roots_thread_walk *walk)
 {
@@ -205,9 +216,8 @@ static struct error *roots_thread_registers(struct roots_thread_walk *walk)
         const struct target_registers *registers = &thread->registers;
         pid_t tid = thread->inner_tid != 0 ? thread->inner_tid : thread->tid;
         TRY(hash_map_put(&walk->by_tid, (uint64_t)tid, i));
-        /* Go on amd64 copies through vector registers; on arm64 it does not, and not every core
-         * has them. */
-        if (!thread->has_registers || (amd64 && !registers->has_vector)) {
+        bool vector = thread->has_registers && roots_thread_uses_vector(walk, thread);
+        if (!thread->has_registers || (amd64 && vector && !registers->has_vector)) {
             walk->complete = false;
         }
         if (!thread->has_registers) {
@@ -218,7 +228,7 @@ static struct error *roots_thread_registers(struct roots_thread_walk *walk)
                 walk->visitor(walk->context, 0, registers->general[j]);
             }
         }
-        for (size_t j = 0; j < registers->vector_count; j++) {
+        for (size_t j = 0; vector && j < registers->vector_count; j++) {
             walk->visitor(walk->context, 0, registers->vector[j]);
         }
     }
