@@ -96,7 +96,7 @@ static struct error *service_open_file(const char *text, const struct service_op
         return error_create(ERROR_USAGE, "'%s' is not a regular file", path);
     }
     if (!regular && !S_ISFIFO(status.st_mode) && !S_ISCHR(status.st_mode)) {
-        return error_create(ERROR_USAGE, "'%s' is neither a file nor a pipe", path);
+        return error_create(ERROR_USAGE, "'%s' is not a regular file and not a pipe", path);
     }
     size_t got = service_peek(descriptor, head, sizeof head);
     if (options->core || (got == sizeof head && memcmp(head, ELFMAG, SELFMAG) == 0)) {
