@@ -9,6 +9,7 @@ static const struct command *const commands_list[] = {
     &command_leaks,
     &command_causes,
     &command_export,
+    &command_graph,
     &command_record,
     &command_diff,
     &command_pprof,

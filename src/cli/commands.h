@@ -9,6 +9,7 @@ extern const struct command command_dump;
 extern const struct command command_leaks;
 extern const struct command command_causes;
 extern const struct command command_export;
+extern const struct command command_graph;
 extern const struct command command_record;
 extern const struct command command_diff;
 extern const struct command command_pprof;

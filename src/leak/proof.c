@@ -356,7 +356,7 @@ struct error *proof_create(struct goruntime *runtime, const struct snapshot *sna
     TRY(proof_add_roots(proof));
     TRY(proof_run(proof));
     proof_doubt(proof, options);
-    TRY(proof_find_references(proof));
+    TRY(proof_find_references(proof, options->everyone));
     *ret = TAKE(proof);
     return NULL;
 }

@@ -19,6 +19,7 @@ struct proof_result {
 struct proof_options {
     bool consistent;  /* the bytes belong to one moment; false: nothing is proved */
     unsigned threads; /* 0: by the machine */
+    bool everyone;    /* references of all goroutines to what any waits for, for a picture */
 };
 
 /* Marks what is reachable in RUNTIME (over a copy: freeze.h) and decides for every goroutine of

@@ -34,7 +34,7 @@ struct proof {
 };
 
 /* Fills in the references between proved goroutines, and makes members of lock cycles
- * LEAK_CLASS_CYCLE. */
-NODISCARD struct error *proof_find_references(struct proof *proof);
+ * LEAK_CLASS_CYCLE; with EVERYONE the references of all goroutines take their place then. */
+NODISCARD struct error *proof_find_references(struct proof *proof, bool everyone);
 
 #endif

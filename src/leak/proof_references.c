@@ -35,6 +35,7 @@ struct references_near {
 
 struct references {
     struct proof *proof;
+    bool everyone; /* not only who is proved stuck */
     struct heap_types *types;
     struct hash_map heads; /* heap object number -> first of its targets */
     VECTOR(struct references_target) targets;
@@ -150,7 +151,15 @@ static struct error *references_add_target(struct references *references, uint32
     return vector_append(&references->targets, target);
 }
 
-/* Indexes what proved goroutines wait for. */
+/* True when goroutine INDEX counts, as one that waits and as one that refers. */
+static bool references_counts(const struct references *references, size_t index)
+{
+    const struct proof *proof = references->proof;
+    return proof->results[index].verdict == LEAK_VERDICT_PROVED ||
+           (references->everyone && (proof->goroutines[index].flags & GOROUTINE_SYSTEM) == 0);
+}
+
+/* Indexes what the goroutines that count wait for. */
 static struct error *references_index(struct references *references)
 {
     struct proof *proof = references->proof;
@@ -158,7 +167,7 @@ static struct error *references_index(struct references *references)
         size_t count;
         const struct snapshot_wait *waits =
             snapshot_waits(proof->snapshot, &proof->goroutines[i], &count);
-        for (size_t j = 0; proof->results[i].verdict == LEAK_VERDICT_PROVED && j < count; j++) {
+        for (size_t j = 0; references_counts(references, i) && j < count; j++) {
             TRY(references_add_target(references, waits[j].object));
         }
     }
@@ -183,13 +192,13 @@ static struct error *references_look_at(struct references *references, size_t in
     return TAKE(references->error);
 }
 
-/* Looks at the stacks of proved goroutines, some of each kind. */
+/* Looks at the stacks of the goroutines that count, some of each kind. */
 static struct error *references_look(struct references *references)
 {
     struct proof *proof = references->proof;
     for (size_t i = 0; i < proof->count; i++) {
         uint64_t *seen;
-        if (proof->results[i].verdict != LEAK_VERDICT_PROVED) {
+        if (!references_counts(references, i)) {
             continue;
         }
         TRY(hash_map_entry(&references->seen, proof->goroutines[i].stack, 0, NULL, &seen));
@@ -377,9 +386,11 @@ static struct error *references_find_cycles(struct proof *proof)
     return error;
 }
 
-struct error *proof_find_references(struct proof *proof)
+/* Collects and sorts the references of those who count. */
+static struct error *references_collect(struct proof *proof, bool everyone)
 {
-    struct references references = {.proof = proof};
+    struct references references = {.proof = proof, .everyone = everyone};
+    proof->references.count = 0;
     struct error *error = heap_types_create(proof->heap, &references.types);
     if (error == NULL) {
         error = references_index(&references);
@@ -396,7 +407,14 @@ struct error *proof_find_references(struct proof *proof)
     error_destroy(references.error);
     TRY(error);
     references_sort(proof);
-    return references_find_cycles(proof);
+    return NULL;
+}
+
+struct error *proof_find_references(struct proof *proof, bool everyone)
+{
+    TRY(references_collect(proof, false));
+    TRY(references_find_cycles(proof));
+    return everyone ? references_collect(proof, true) : NULL;
 }
 
 const struct proof_reference *proof_references(const struct proof *proof, size_t *count)

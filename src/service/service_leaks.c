@@ -94,7 +94,8 @@ static struct error *service_leaks_view(struct service *service,
     uint64_t start = clock_now();
     leaks->moment_ns = start;
     TRY(service_leaks_look(service, freeze_runtime(freeze), options, &leaks->snapshot));
-    struct proof_options proof_options = {.consistent = trusted || freeze_is_consistent(freeze)};
+    struct proof_options proof_options = {.consistent = trusted || freeze_is_consistent(freeze),
+                                          .everyone = options->everyone};
     TRY(service_name_error(
         service, proof_create(freeze_runtime(freeze), leaks->snapshot, &proof_options, &proof)));
     TRY(service_leaks_keep(leaks, proof));
