@@ -1,10 +1,12 @@
-/* Large tables that are read at random: on huge pages, so that a read costs one miss and not two. */
+/* Large tables that are read at random: on huge pages, so that a read costs one miss and not two.
+ */
 #ifndef UNPARK_BASE_LARGE_H
 #define UNPARK_BASE_LARGE_H
 
 #include <stddef.h>
 
-/* SIZE zeroed bytes, aligned to a page, on huge pages where the system lets us; NULL without memory.
+/* SIZE zeroed bytes, aligned to a page, on huge pages where the system lets us; NULL without
+ * memory.
  */
 void *large_allocate(size_t size);
 

@@ -202,6 +202,7 @@ static struct error *command_export_find_leaks(const struct options *options,
     struct service_leaks_options request = {
         .freeze = (enum service_freeze)options_number(options, &command_export_freeze,
                                                       SERVICE_FREEZE_NEVER),
+        .everyone = true,
         .max_stop_ns =
             (uint64_t)options_number(options, &command_export_max_stop, COMMAND_EXPORT_MAX_STOP_NS),
         .progress = progress_update,
@@ -320,6 +321,8 @@ static struct error *command_export_write(const struct invocation *invocation,
                  .leaked = leaked},
         .leaks = leaks != NULL ? &leaks_view : NULL,
         .leaks_obstacle = source->obstacle,
+        .references = leaks == NULL ? NULL : leaks->references,
+        .reference_count = leaks == NULL ? 0 : leaks->reference_count,
     };
     struct group_list groups = {0};
     if (wish->single) {

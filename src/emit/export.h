@@ -8,8 +8,10 @@
 /* What to write. Everything is the caller's. */
 struct export_view {
     struct dump_view dump; /* its groups are NULL only for formats and requests of single ones */
-    const struct leaks_view *leaks; /* findings, or NULL: not looked for */
-    const char *leaks_obstacle;     /* why there are no findings, or NULL */
+    const struct leaks_view *leaks;             /* findings, or NULL: not looked for */
+    const char *leaks_obstacle;                 /* why there are no findings, or NULL */
+    const struct finding_reference *references; /* who refers to what is waited for; or NULL */
+    size_t reference_count;
 };
 
 /* A table (RFC 4180): a line for each group, or for each goroutine when VIEW has no groups, under a
@@ -32,6 +34,11 @@ NODISCARD struct error *export_pprof_write(const struct export_view *view, struc
 /* A flame graph as one SVG file that needs nothing else. */
 NODISCARD struct error *export_flamegraph_write(const struct export_view *view,
                                                 struct emit_sink *sink);
+
+/* The wait graph, for Graphviz and for Mermaid; unpark graph has more to say of it. */
+NODISCARD struct error *export_dot_write(const struct export_view *view, struct emit_sink *sink);
+NODISCARD struct error *export_mermaid_write(const struct export_view *view,
+                                             struct emit_sink *sink);
 
 /* A report as one HTML file that needs nothing else. */
 NODISCARD struct error *export_html_write(const struct export_view *view, struct emit_sink *sink);

@@ -73,6 +73,18 @@ static const struct export_format export_format_records[] = {
      .extensions = EXTENSIONS(".speedscope.json", ".speedscope"),
      .summary = "a profile for speedscope.app",
      .write = export_speedscope_write},
+    {.name = "mermaid",
+     .extensions = EXTENSIONS(".mmd", ".mermaid"),
+     .summary = "who waits for what, for pull requests and wikis",
+     .objects = true,
+     .findings = EXPORT_FINDINGS_ALWAYS,
+     .write = export_mermaid_write},
+    {.name = "dot",
+     .extensions = EXTENSIONS(".dot", ".gv"),
+     .summary = "the same for Graphviz",
+     .objects = true,
+     .findings = EXPORT_FINDINGS_ALWAYS,
+     .write = export_dot_write},
 };
 
 /* The records. */

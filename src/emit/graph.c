@@ -3,8 +3,6 @@
 #include "emit/graph_internal.h"
 #include <string.h>
 
-enum { GRAPH_MERMAID_EDGES = 400 };
-
 static const struct graph_format graph_all[] = {
     {"svg", "a picture in one file that needs nothing else", 0, graph_svg_write},
     {"dot", "for Graphviz", 0, graph_dot_write},

@@ -5,6 +5,9 @@
 #include "emit/emit_sink.h"
 #include "leak/wait_graph.h"
 
+/* Renderers of Mermaid refuse more than 500. */
+enum { GRAPH_MERMAID_EDGES = 400 };
+
 /* What to write. Everything is the caller's. */
 struct graph_view {
     struct snapshot *snapshot; /* not const: an index may be built */

@@ -13,7 +13,7 @@ import subprocess
 import pytest
 from conftest import ROOT, UNPARK
 
-COMMANDS = ["ps", "dump", "leaks", "causes", "export", "record", "diff", "pprof", "doctor", "completions", "version", "help"]
+COMMANDS = ["ps", "dump", "leaks", "causes", "export", "graph", "record", "diff", "pprof", "doctor", "completions", "version", "help"]
 PAGES = ["unpark.1"] + [f"unpark-{name}.1" for name in COMMANDS]
 SHELLS = ["bash", "zsh", "fish"]
 
