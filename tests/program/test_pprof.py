@@ -247,7 +247,7 @@ def test_served_as_the_program_serves(start, toolchain, endpoint, tmp_path):
 
 
 def test_leaks_are_served(served, endpoint, toolchain, tmp_path, unpark):
-    ours = endpoint(served.pid)
+    ours = endpoint(served.pid, "--max-stop", "0")
     path = tmp_path / "leak.pb.gz"
     path.write_bytes(ours.get("/debug/pprof/goroutineleak")[2])
     samples = raw_samples(toolchain, path, tmp_path)
@@ -487,7 +487,7 @@ def test_other_machines(served, endpoint, unpark):
 
 
 def test_many_at_once(served, endpoint):
-    ours = endpoint(served.pid)
+    ours = endpoint(served.pid, "--max-stop", "0")
     paths = ["/debug/pprof/goroutine", "/debug/pprof/goroutine?debug=2", "/debug/pprof/goroutineleak"] * 8
     with concurrent.futures.ThreadPoolExecutor(len(paths)) as pool:
         answers = list(pool.map(ours.get, paths))
