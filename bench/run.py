@@ -5,7 +5,11 @@ Builds tests/fixtures/swarm with the Go at hand, parks goroutines, and times eac
 A B), so that a machine that drifts drifts for all. Prints a Markdown table: medians, and ratios to the floor. Peers that
 are not installed are skipped with a note. Numbers depend on the machine and its load, which are printed first.
 
-    bench/run.py [--counts 10000,100000,1000000] [--rounds 3] [--unpark build/unpark] [--floor build/bench-floor]
+The second table is about leaks: goroutines that nobody can wake, beside what finding them costs inside the program, also
+with GiBs of small live objects around them. HEAPS are "goroutines:MiB of objects" (half of the objects hold pointers).
+
+    bench/run.py [--counts 10000,100000,1000000] [--heaps 100000:0,100000:4096,1000000:0] [--rounds 3]
+                 [--unpark build/unpark] [--floor build/bench-floor]
 """
 import argparse
 import json
@@ -51,6 +55,7 @@ class Swarm:
 
 
 LISTEN = "127.0.0.1:46061"
+NEWEST = "go1.27.4"  # has the leak profile; a Go that cannot fetch it builds by itself
 
 
 def run(command, codes=(0,)):
@@ -132,15 +137,53 @@ def report(swarm, floor, results):
               f"{f'{statistics.median(kib) * 1024 / swarm.count:.0f}' if kib else ''} | {stop} |", flush=True)
 
 
+def summary_number(result, name):
+    """The integer NAME of the summary at the end of leaks' JSON."""
+    return int(result["tail"].split(f'"{name}":'.encode())[1].split(b",")[0].rstrip(b"}\n"))
+
+
+def measure_leaks(options, binary):
+    """Prints what finding leaks costs, outside and inside."""
+    print("\n| leaked goroutines | MiB of objects | reader | wall s, median (min to max) | processor s | times in process | "
+          "stopped ms | ms per GiB resident | peak memory, times what was copied |")
+    print("|---|---|---|---|---|---|---|---|---|")
+    for row in filter(None, options.heaps.split(",")):
+        count, heap = row.split(":")
+        with Swarm(binary, int(count), "-mode", "leaked", "-heap", heap) as swarm:
+            command = [options.unpark, "leaks", str(swarm.pid), "--freeze", "always", "--max-stop", "0", "--json"]
+            inside, outside = [], []
+            for _ in range(options.rounds):
+                try:
+                    inside.append(fetch("/debug/pprof/goroutineleak?debug=1"))
+                except OSError as problem:
+                    print(f"<!-- goroutineleak (in process): {problem} -->")
+                    inside.append({"wall": float("nan")})
+                outside.append(run(command, (0, 1, 5)))
+            proved = summary_number(outside[-1], "proved")
+            within = statistics.median(r["wall"] for r in inside)
+            print(f"| {count} | {heap} | goroutineleak (in process) | {within:.3f} ({min(r['wall'] for r in inside):.3f} to "
+                  f"{max(r['wall'] for r in inside):.3f}) | | 1.0 | | | |")
+            wall = [r["wall"] for r in outside]
+            stopped = statistics.median(summary_number(r, "stopped_ns") for r in outside) / 1e6
+            copied = statistics.median(summary_number(r, "copied_bytes") for r in outside)
+            kib = statistics.median(r["kib"] for r in outside)
+            print(f"| {count} | {heap} | unpark leaks --freeze always ({proved} proved) | {statistics.median(wall):.3f} "
+                  f"({min(wall):.3f} to {max(wall):.3f}) | {statistics.median(r['cpu'] for r in outside):.3f} | "
+                  f"{statistics.median(wall) / within:.1f} | {stopped:.0f} | {stopped / (swarm.resident() / 2**30):.0f} | "
+                  f"{kib * 1024 / copied:.2f} |", flush=True)
+
+
 def main():
     """Builds, parks, measures, prints."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--counts", default="10000,100000,1000000")
+    parser.add_argument("--heaps", default="100000:0,100000:4096,1000000:0")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--unpark", default=os.path.join(ROOT, "build/unpark"))
     parser.add_argument("--floor", default=os.path.join(ROOT, "build/bench-floor"))
     options = parser.parse_args()
-    version = subprocess.run(["go", "version"], capture_output=True, text=True, check=True).stdout.split()[2]
+    version = subprocess.run(["go", "version"], capture_output=True, text=True, check=True,
+                             env=dict({"GOTOOLCHAIN": NEWEST}, **os.environ)).stdout.split()[2]
     print(f"{platform.system()} {platform.release()}, {os.cpu_count()} processors, {version}, load average "
           f"{os.getloadavg()[0]:.1f} before the run; medians of {options.rounds} rounds.")
     for peer in ("dlv", "panicparse"):
@@ -151,12 +194,13 @@ def main():
     with tempfile.TemporaryDirectory() as work:
         binary = os.path.join(work, "swarm")
         subprocess.run(["go", "build", "-o", binary, "./swarm"], check=True,
-                       cwd=os.path.join(ROOT, "tests/fixtures"), env=dict(os.environ, GOFLAGS="-mod=mod"))
-        for count in (int(text) for text in options.counts.split(",")):
+                       cwd=os.path.join(ROOT, "tests/fixtures"), env=dict({"GOTOOLCHAIN": NEWEST}, **os.environ, GOFLAGS="-mod=mod"))
+        for count in (int(text) for text in filter(None, options.counts.split(","))):
             with Swarm(binary, count) as swarm:
                 floor, results = measure(options, swarm)
                 print(f"| {count} | physical floor | {floor:.3f} | | 1.0 | | |")
                 report(swarm, floor, results)
+        measure_leaks(options, binary)
     texts.measure(options, run)
     print(f"\nload average {os.getloadavg()[0]:.1f} after the run")
     return 0

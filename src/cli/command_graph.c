@@ -11,8 +11,6 @@
 #include <string.h>
 
 CLEANUP_DEFINE(service, struct service, service_close)
-CLEANUP_DEFINE(snapshot, struct snapshot, snapshot_destroy)
-CLEANUP_DEFINE(leaks, struct service_leaks, service_leaks_destroy)
 CLEANUP_DEFINE(filter, struct filter, filter_destroy)
 
 #define COMMAND_GRAPH_MAX_STOP_NS INT64_C(500000000)
