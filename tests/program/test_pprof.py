@@ -252,7 +252,8 @@ def test_leaks_are_served(served, endpoint, toolchain, tmp_path, unpark):
     path.write_bytes(ours.get("/debug/pprof/goroutineleak")[2])
     samples = raw_samples(toolchain, path, tmp_path)
     leaked = sum(count for (frames, _), count in samples.items() if "main.leak.func1" in str(frames))
-    assert leaked == 7
+    proved = unpark("leaks", served.pid, "--max-stop", "0", "--json").json()["summary"]["proved"]
+    assert sum(samples.values()) == proved and leaked >= 5
     result = unpark("leaks", path, "--json")
     assert result.code == 1, result
     assert result.json()["summary"]["proved"] == sum(samples.values())
