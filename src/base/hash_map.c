@@ -37,10 +37,9 @@ static struct hash_map_slot *hash_map_slot_find(struct hash_map_slot *slots, siz
     return &slots[index];
 }
 
-/* Doubles the capacity. */
-static struct error *hash_map_double(struct hash_map *map)
+/* Moves everything into CAPACITY slots, a power of two. */
+static struct error *hash_map_resize(struct hash_map *map, size_t capacity)
 {
-    size_t capacity = map->capacity == 0 ? HASH_MAP_FIRST_CAPACITY : map->capacity * 2;
     struct hash_map_slot *slots = calloc(capacity, sizeof *slots);
     if (slots == NULL) {
         return error_no_memory();
@@ -54,6 +53,25 @@ static struct error *hash_map_double(struct hash_map *map)
     map->slots = slots;
     map->capacity = capacity;
     return NULL;
+}
+
+/* Doubles the capacity. */
+static struct error *hash_map_double(struct hash_map *map)
+{
+    return hash_map_resize(map, map->capacity == 0 ? HASH_MAP_FIRST_CAPACITY : map->capacity * 2);
+}
+
+/* Rounds up to a power of two at which the load is right. */
+struct error *hash_map_reserve(struct hash_map *map, size_t count)
+{
+    size_t capacity = HASH_MAP_FIRST_CAPACITY;
+    while (capacity / 4 * 3 <= count) {
+        if (capacity > SIZE_MAX / 2 / sizeof(struct hash_map_slot)) {
+            return error_no_memory();
+        }
+        capacity *= 2;
+    }
+    return capacity > map->capacity ? hash_map_resize(map, capacity) : NULL;
 }
 
 /* Replaces or adds. */

@@ -28,6 +28,9 @@ void hash_map_deinit(struct hash_map *map);
 /* Forgets every entry and keeps the memory. */
 void hash_map_clear(struct hash_map *map);
 
+/* Makes room for COUNT entries in all, so that adding them moves none. */
+NODISCARD struct error *hash_map_reserve(struct hash_map *map, size_t count);
+
 /* Sets KEY to VALUE, replacing. */
 NODISCARD struct error *hash_map_put(struct hash_map *map, uint64_t key, uint64_t value);
 

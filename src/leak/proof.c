@@ -247,6 +247,7 @@ static struct error *proof_prepare(struct proof *proof)
 {
     CLEANUP(sudogs_found_deinit) struct sudogs_found found = {0};
     TRY(sudogs_collect(proof->runtime, proof->snapshot, &found));
+    TRY(hash_map_reserve(&proof->waiters_of, snapshot_object_count(proof->snapshot)));
     for (size_t i = 0; i < proof->count; i++) {
         struct proof_result *result = &proof->results[i];
         *result = proof_classify(proof, &proof->goroutines[i]);

@@ -39,8 +39,8 @@ struct references {
     struct heap_types *types;
     struct hash_map heads; /* heap object number -> first of its targets */
     VECTOR(struct references_target) targets;
-    struct hash_map indexed; /* snapshot objects that are targets */
-    struct hash_map seen;    /* stack id -> goroutines looked at */
+    uint8_t *indexed;     /* by object of the snapshot: it was looked at as a target */
+    struct hash_map seen; /* stack id -> goroutines looked at */
     VECTOR(struct references_near) near;
     size_t visiting;   /* goroutine */
     uint32_t function; /* of the frame that leads to what is being looked through */
@@ -137,9 +137,11 @@ static struct error *references_add_target(struct references *references, uint32
     struct references_target target = {object, UINT32_MAX};
     bool added;
     uint64_t *head;
-    TRY(hash_map_entry(&references->indexed, object, 1, &added, &head));
-    if (!added ||
-        !heap_find(proof->heap, snapshot_object(proof->snapshot, object)->address, &heap_object)) {
+    if (references->indexed[object] != 0) {
+        return NULL;
+    }
+    references->indexed[object] = 1;
+    if (!heap_find(proof->heap, snapshot_object(proof->snapshot, object)->address, &heap_object)) {
         return NULL;
     }
     TRY(hash_map_entry(&references->heads, heap_object.number, references->targets.count, &added,
@@ -163,6 +165,12 @@ static bool references_counts(const struct references *references, size_t index)
 static struct error *references_index(struct references *references)
 {
     struct proof *proof = references->proof;
+    size_t objects = snapshot_object_count(proof->snapshot);
+    references->indexed = calloc(objects + 1, 1);
+    if (references->indexed == NULL) {
+        return error_no_memory();
+    }
+    TRY(hash_map_reserve(&references->heads, objects));
     for (size_t i = 0; i < proof->count; i++) {
         size_t count;
         const struct snapshot_wait *waits =
@@ -400,7 +408,7 @@ static struct error *references_collect(struct proof *proof, bool everyone)
     }
     heap_types_destroy(references.types);
     hash_map_deinit(&references.heads);
-    hash_map_deinit(&references.indexed);
+    free(references.indexed);
     hash_map_deinit(&references.seen);
     vector_deinit(&references.targets);
     vector_deinit(&references.near);
