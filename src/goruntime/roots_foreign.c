@@ -3,14 +3,15 @@
  * C code may legally hold pointers to pinned Go objects (cgo's rules), so in programs with C code
  * every writable word that is not known to be something else counts. Known: Go's heap and module
  * sections; mappings that the runtime named "Go: ..." (1.25 on; differently named mappings are
- * never merged); the part of a system stack below the stack pointer, which is dead but full of old
- * words. */
+ * never merged); the part of a system stack below the stack pointer, or the frames of the runtime
+ * on it while its thread rests, which are dead but full of old words. */
 #include "goruntime/roots_foreign.h"
 #include "base/bytes.h"
 #include "base/cleanup.h"
 #include "base/vector.h"
 #include "goruntime/heap_internal.h"
 #include "goruntime/internal.h"
+#include "goruntime/roots_rest.h"
 #include "image/function.h"
 #include <stdlib.h>
 #include <string.h>
@@ -113,6 +114,24 @@ static bool foreign_stack_pointer(struct foreign *foreign, uint64_t m, uint64_t 
                               thread->registers.sp >= own[0] && thread->registers.sp < own[1]);
 }
 
+/* Finds below which address the system stack of the m at M is known to be dead; 0: not known. */
+static uint64_t foreign_stack_dead(struct foreign *foreign, uint64_t m,
+                                   const struct target_thread *threads, size_t count)
+{
+    struct roots_rest rest = {0};
+    uint64_t tid = 0;
+    if (!foreign_word(foreign, m + (uint64_t)(uint32_t)foreign->runtime->layout->m.procid, &tid)) {
+        return 0;
+    }
+    for (size_t i = 0; tid != 0 && i < count; i++) {
+        pid_t inner = threads[i].inner_tid != 0 ? threads[i].inner_tid : threads[i].tid;
+        if ((uint64_t)inner == tid) {
+            roots_rest_find(foreign->runtime, m, &threads[i], &rest);
+        }
+    }
+    return rest.system_stack;
+}
+
 /* Leaves out the unused part of the system stack of the m at M. */
 static struct error *foreign_exclude_stack(struct foreign *foreign, uint64_t m,
                                            const struct target_thread *threads, size_t count)
@@ -122,8 +141,14 @@ static struct error *foreign_exclude_stack(struct foreign *foreign, uint64_t m,
     uint64_t high;
     uint64_t live;
     if (!foreign_word(foreign, m + (uint64_t)(uint32_t)foreign->runtime->layout->m.g0, &g0) ||
-        !foreign_stack(foreign, g0, &low, &high) ||
-        !foreign_stack_pointer(foreign, m, low, high, threads, count, &live) || live < low ||
+        !foreign_stack(foreign, g0, &low, &high)) {
+        return NULL;
+    }
+    uint64_t dead = foreign_stack_dead(foreign, m, threads, count);
+    if (dead > low && dead <= high) {
+        return foreign_exclude(foreign, low, dead);
+    }
+    if (!foreign_stack_pointer(foreign, m, low, high, threads, count, &live) || live < low ||
         live >= high || live - low <= FOREIGN_RED_ZONE) {
         return NULL;
     }

@@ -1,13 +1,14 @@
 /* Roots of the threads themselves: their registers, and the system stacks (g0, gsignal) that
- * runtime code runs on. All conservative: runtime code keeps no stack maps there. A thread in a
- * signal handler keeps what it interrupted on its signal stack, registers included; what it was
- * doing on its system stack is then known to nobody, so the whole stack counts. */
+ * runtime code runs on. All conservative, but for what is known to be dead (roots_rest.h). A thread
+ * in a signal handler keeps what it interrupted on its signal stack, registers included; what it
+ * was doing on its system stack is then known to nobody, so the whole stack counts. */
 #include "base/bytes.h"
 #include "base/cleanup.h"
 #include "base/hash_map.h"
 #include "goruntime/heap_scan.h"
 #include "goruntime/internal.h"
 #include "goruntime/roots.h"
+#include "goruntime/roots_rest.h"
 #include <stdlib.h>
 
 enum {
@@ -26,6 +27,7 @@ struct roots_thread_walk {
     const struct target_thread *threads;
     size_t thread_count;
     struct hash_map by_tid; /* as the target sees it: index in threads */
+    bool *resting;          /* per thread: nothing is in its registers */
     bool complete;
 };
 
@@ -106,11 +108,12 @@ static struct error *roots_thread_signal_stack(struct roots_thread_walk *walk, u
     return on ? roots_thread_words(walk, sp, high) : NULL;
 }
 
-/* Visits the system stack of M, whose thread's stack pointer is SP, 0 unknown: from there when the
- * thread is on it; from where it was left when the thread is on its goroutine's stack or none; else
- * whole. */
+/* Visits the system stack of M, whose thread's stack pointer is SP, 0 unknown: from DEAD when all
+ * below is known to be dead (0: not known); from SP when the thread is on it; from where it was
+ * left when the thread is on its goroutine's stack or none; else whole. */
 static struct error *roots_thread_system_stack(struct roots_thread_walk *walk,
-                                               const struct roots_thread_m *m, uint64_t sp)
+                                               const struct roots_thread_m *m, uint64_t sp,
+                                               uint64_t dead)
 {
     uint64_t low;
     uint64_t high;
@@ -118,6 +121,9 @@ static struct error *roots_thread_system_stack(struct roots_thread_walk *walk,
     uint64_t own[3];
     if (!roots_thread_limits(walk, m->g0, &low, &high, &saved)) {
         return NULL;
+    }
+    if (dead >= low && dead <= high) {
+        return roots_thread_words(walk, dead, high);
     }
     for (size_t i = 0; sp == 0 && i < walk->thread_count; i++) {
         uint64_t other = walk->threads[i].registers.sp; /* a thread not known to Go yet */
@@ -135,13 +141,6 @@ static struct error *roots_thread_system_stack(struct roots_thread_walk *walk,
     return left && saved >= low && saved < high ? roots_thread_words(walk, saved, high)
            : left                               ? NULL
                                                 : roots_thread_words(walk, low, high);
-}
-
-/* The stack pointer of the thread that calls itself TID; 0 unknown. */
-static uint64_t roots_thread_sp(const struct roots_thread_walk *walk, uint64_t tid)
-{
-    const uint64_t *index = tid == 0 ? NULL : hash_map_get(&walk->by_tid, tid);
-    return index == NULL ? 0 : walk->threads[*index].registers.sp;
 }
 
 /* Reads the m at ADDRESS. */
@@ -168,6 +167,22 @@ static bool roots_thread_m(struct roots_thread_walk *walk, uint64_t address,
     return true;
 }
 
+/* Visits the stacks of the m at ADDRESS, and notes whether its thread rests. */
+static struct error *roots_thread_visit_m(struct roots_thread_walk *walk, uint64_t address,
+                                          const struct roots_thread_m *m)
+{
+    const uint64_t *index = m->procid == 0 ? NULL : hash_map_get(&walk->by_tid, m->procid);
+    const struct target_thread *thread = index == NULL ? NULL : &walk->threads[*index];
+    uint64_t sp = thread == NULL ? 0 : thread->registers.sp;
+    struct roots_rest rest;
+    roots_rest_find(walk->runtime, address, thread, &rest);
+    if (index != NULL) {
+        walk->resting[*index] = rest.registers;
+    }
+    TRY(roots_thread_system_stack(walk, m, sp, rest.system_stack));
+    return rest.signal_stack ? NULL : roots_thread_signal_stack(walk, m->gsignal, sp);
+}
+
 /* Visits the stacks of every m. */
 static struct error *roots_thread_ms(struct roots_thread_walk *walk)
 {
@@ -189,9 +204,7 @@ static struct error *roots_thread_ms(struct roots_thread_walk *walk)
         if (!roots_thread_m(walk, at, &m)) {
             return NULL;
         }
-        uint64_t sp = roots_thread_sp(walk, m.procid);
-        TRY(roots_thread_system_stack(walk, &m, sp));
-        TRY(roots_thread_signal_stack(walk, m.gsignal, sp));
+        TRY(roots_thread_visit_m(walk, at, &m));
         at = m.link;
     }
     return NULL;
@@ -207,15 +220,16 @@ static bool roots_thread_uses_vector(const struct roots_thread_walk *walk,
            (int64_t)thread->registers.general[ROOTS_ORIG_RAX] < 0;
 }
 
-/* Visits the registers of every thread. */
-static struct error *roots_thread_registers(struct roots_thread_walk *walk)
+/* Visits the registers of every thread that does not rest. */
+static void roots_thread_registers(struct roots_thread_walk *walk)
 {
     bool amd64 = target_machine(walk->runtime->target) == TARGET_MACHINE_AMD64;
     for (size_t i = 0; i < walk->thread_count; i++) {
         const struct target_thread *thread = &walk->threads[i];
         const struct target_registers *registers = &thread->registers;
-        pid_t tid = thread->inner_tid != 0 ? thread->inner_tid : thread->tid;
-        TRY(hash_map_put(&walk->by_tid, (uint64_t)tid, i));
+        if (walk->resting[i]) {
+            continue;
+        }
         bool vector = thread->has_registers && roots_thread_uses_vector(walk, thread);
         if (!thread->has_registers || (amd64 && vector && !registers->has_vector)) {
             walk->complete = false;
@@ -232,6 +246,18 @@ static struct error *roots_thread_registers(struct roots_thread_walk *walk)
             walk->visitor(walk->context, 0, registers->vector[j]);
         }
     }
+}
+
+/* Visits the stacks, and then the registers of the threads that do not rest. */
+static struct error *roots_thread_all(struct roots_thread_walk *walk)
+{
+    for (size_t i = 0; i < walk->thread_count; i++) {
+        const struct target_thread *thread = &walk->threads[i];
+        pid_t tid = thread->inner_tid != 0 ? thread->inner_tid : thread->tid;
+        TRY(hash_map_put(&walk->by_tid, (uint64_t)tid, i));
+    }
+    TRY(roots_thread_ms(walk));
+    roots_thread_registers(walk);
     return NULL;
 }
 
@@ -242,11 +268,13 @@ struct error *roots_threads(struct goruntime *runtime, heap_visitor *visitor, vo
     struct roots_thread_walk walk = {
         .runtime = runtime, .visitor = visitor, .context = context, .complete = true};
     TRY(target_threads(runtime->target, &threads, &walk.thread_count));
-    walk.threads = threads;
-    struct error *error = roots_thread_registers(&walk);
-    if (error == NULL) {
-        error = roots_thread_ms(&walk);
+    CLEANUP_FREE bool *resting = calloc(walk.thread_count + 1, sizeof *resting);
+    if (resting == NULL) {
+        return error_no_memory();
     }
+    walk.threads = threads;
+    walk.resting = resting;
+    struct error *error = roots_thread_all(&walk);
     hash_map_deinit(&walk.by_tid);
     *complete_ret = walk.complete;
     return error;
