@@ -18,10 +18,11 @@
 
 enum {
     HEAP_SPAN_STATE_IN_USE = 1,
-    HEAP_SPANS_MAX = 1 << 27,     /* 1 TiB of 8 KiB spans */
-    HEAP_ARENAS_MAX = 1 << 22,    /* the whole 48-bit address space */
-    HEAP_SHARED_SPAN = 128 << 10, /* a span of several objects is smaller; bounds the reciprocal */
-    HEAP_INLINE_MARK_BYTES = 128  /* sizeof(spanInlineMarkBits), 1.25 on */
+    HEAP_SPANS_MAX = 1 << 27,       /* 1 TiB of 8 KiB spans */
+    HEAP_ARENAS_MAX = 1 << 22,      /* the whole 48-bit address space */
+    HEAP_SHARED_SPAN = 128 << 10,   /* a span of several objects is no larger, and */
+    HEAP_SHARED_ELEMENT = 32 << 10, /* neither are they: the reciprocal is exact up to here */
+    HEAP_INLINE_MARK_BYTES = 128    /* sizeof(spanInlineMarkBits), 1.25 on */
 };
 
 struct heap_reading {
@@ -85,11 +86,12 @@ static struct error *heap_visit_span(void *context, const struct gather_item *it
         span.large_type = bytes_u64(bytes + layout->mspan.large_type);
     }
     uint64_t size = pages << HEAP_PAGE_SHIFT;
-    if (pages == 0 || pages > UINT32_MAX || span.start % (1 << HEAP_PAGE_SHIFT) != 0 ||
-        span.start + size < span.start || span.start >> 48 != 0 || span.element_size == 0 ||
-        span.element_size > size || count == 0 || count > size / span.element_size ||
-        (count > 1 && size > HEAP_SHARED_SPAN) || span.limit < span.start ||
-        span.limit > span.start + size) {
+    if (pages == 0 || pages > UINT32_MAX || span.start == 0 ||
+        span.start % (1 << HEAP_PAGE_SHIFT) != 0 || span.start >> 48 != 0 ||
+        span.element_size == 0 || span.element_size % 8 != 0 || span.element_size > size ||
+        count == 0 || count > size / span.element_size ||
+        (count > 1 && (size > HEAP_SHARED_SPAN || span.element_size > HEAP_SHARED_ELEMENT)) ||
+        span.limit < span.start || span.limit > span.start + size) {
         reading->heap->odd_spans++;
         return NULL;
     }
@@ -212,6 +214,10 @@ static struct error *heap_read_arena(struct heap *heap, uint64_t l2, uint64_t nu
     uint8_t word[8];
     TRY(target_read(target, l2 + index * 8, word, sizeof word));
     arena->metadata = bytes_u64(word);
+    if (arena->metadata == 0) {
+        return error_create(ERROR_CORRUPT, "a span lies in arena 0x%llx, which the heap has not",
+                            (unsigned long long)(number << HEAP_ARENA_SHIFT));
+    }
     int32_t marks = layout->heap_arena.page_use_span_inline_mark_bits;
     if (marks != LAYOUT_ABSENT) {
         TRY(target_read(target, arena->metadata + (uint64_t)(uint32_t)marks, arena->inline_marks,
