@@ -128,6 +128,13 @@ static void go_text_header_resolve(const char *text, size_t size, struct go_text
     ret->wait_reason = WAIT_REASON_NONE;
 }
 
+/* Where the state of that TEXT is kept. */
+static inline struct go_text_state *go_text_header_place(struct go_text_state *states,
+                                                         const char *text, size_t size)
+{
+    return &states[(size * 5 + (uint8_t)text[0] + (uint8_t)text[size / 2]) % GO_TEXT_STATES];
+}
+
 /* Reads the state. */
 static bool go_text_header_state(struct go_text_header_reader *reader, struct go_text_state *states,
                                  struct go_text_header *header)
@@ -137,15 +144,26 @@ static bool go_text_header_state(struct go_text_header_reader *reader, struct go
     while (reader->at < reader->end && *reader->at != ',' && *reader->at != ']') {
         reader->at++;
     }
-    const char *labels = memmem(text, (size_t)(reader->at - text), inside, sizeof inside - 1);
-    reader->at = labels == NULL ? reader->at : labels;
     size_t size = (size_t)(reader->at - text);
-    if (size == 0 || size > GO_TEXT_STATE_SIZE || reader->at == reader->end) {
+    if (size == 0 || reader->at == reader->end) {
         return false;
     }
-    struct go_text_state *state =
-        &states[(size * 5 + (uint8_t)text[0] + (uint8_t)text[size / 2]) % GO_TEXT_STATES];
-    if (state->size != size || memcmp(state->text, text, size) != 0) {
+    struct go_text_state *state = go_text_header_place(states, text, size);
+    bool known = state->size == size && memcmp(state->text, text, size) == 0;
+    const char *labels = known ? NULL : memmem(text, size, inside, sizeof inside - 1);
+    if (labels != NULL) {
+        reader->at = labels;
+        size = (size_t)(labels - text);
+        if (size == 0) {
+            return false;
+        }
+        state = go_text_header_place(states, text, size);
+        known = state->size == size && memcmp(state->text, text, size) == 0;
+    }
+    if (size > GO_TEXT_STATE_SIZE) {
+        return false;
+    }
+    if (!known) {
         *state = (struct go_text_state){.size = (uint8_t)size};
         memcpy(state->text, text, size);
         go_text_header_resolve(text, size, state);

@@ -1,8 +1,8 @@
 /* A node's pattern in the pool is what the lines hold, in pieces: two bytes of length
  * (little-endian), that many bytes of text, and a mark (go_text_frame.h) for what stands between
  * this piece and the next; GO_TEXT_END behind the last. Reading a goroutine goes down the trie:
- * from each node the children met lately are compared with the text; when none fits, the lines are
- * parsed, made into a pattern, and looked up by it. */
+ * from each node the child met last is compared with the text, then the one that text with the same
+ * end led to; when neither fits, the lines are parsed, made into a pattern, and looked up by it. */
 #include "ingest/go_text_stacks.h"
 #include "base/bytes.h"
 #include "base/clock.h"
@@ -48,6 +48,7 @@ void go_text_stacks_clear(struct go_text_stacks *stacks)
     stacks->nodes.count = 1;
     memset(&stacks->nodes.items[GO_TEXT_ROOT], 0, sizeof *stacks->nodes.items);
     stacks->pool.count = 0;
+    memset(stacks->ways, 0, sizeof stacks->ways);
     if (stacks->capacity > 0) {
         memset(stacks->slots, 0, stacks->capacity * sizeof *stacks->slots);
     }
@@ -61,17 +62,41 @@ void go_text_stacks_begin(struct go_text_stacks *stacks)
     stacks->parent = 0;
 }
 
-/* Goes down to CHILD and remembers that way. */
+/* The end of the two lines at AT, by which children of a node are told apart: of a frame's second
+ * line these are line and offset. */
+static inline bool go_text_stacks_tail(const char *at, const char *end, uint64_t *ret)
+{
+    const char *first = memchr(at, '\n', (size_t)(end - at));
+    const char *second =
+        first == NULL ? NULL : memchr(first + 1, '\n', (size_t)(end - (first + 1)));
+    if (second == NULL || second - at < (ptrdiff_t)sizeof *ret) {
+        return false;
+    }
+    *ret = bytes_u64((const uint8_t *)second - sizeof *ret);
+    return true;
+}
+
+/* The place of the way from the present node by TAIL. */
+static inline struct go_text_way *go_text_stacks_way(struct go_text_stacks *stacks, uint64_t tail)
+{
+    return &stacks->ways[hash_u64(tail + stacks->node) % GO_TEXT_WAYS];
+}
+
+/* Remembers that the lines at AT lead to CHILD. */
+static void go_text_stacks_remember(struct go_text_stacks *stacks, uint32_t child, const char *at,
+                                    const char *end)
+{
+    uint64_t tail;
+    if (go_text_stacks_tail(at, end, &tail)) {
+        *go_text_stacks_way(stacks, tail) =
+            (struct go_text_way){.tail = tail, .node = stacks->node, .child = child};
+    }
+}
+
+/* Goes down to CHILD. */
 static inline void go_text_stacks_go(struct go_text_stacks *stacks, uint32_t child)
 {
-    uint32_t *recent = stacks->nodes.items[stacks->node].recent;
-    uint32_t moved = recent[0];
-    recent[0] = child;
-    for (unsigned i = 1; i < GO_TEXT_RECENT && moved != child; i++) {
-        uint32_t next = recent[i];
-        recent[i] = moved;
-        moved = next;
-    }
+    stacks->nodes.items[stacks->node].latest = child;
     stacks->node = child;
 }
 
@@ -87,6 +112,33 @@ static const char *go_text_stacks_decimal(const char *at, const char *end, uint6
     return at > start && at - start <= 18 ? at : NULL;
 }
 
+/* True when SIZE bytes at A and B are the same. Pieces of a pattern are short: calling memcmp would
+ * take longer than comparing. */
+static inline bool go_text_stacks_equal(const char *a, const char *b, size_t size)
+{
+    const uint8_t *left = (const uint8_t *)a;
+    const uint8_t *right = (const uint8_t *)b;
+    if (size >= 8) {
+        size_t last = size - 8;
+        for (size_t i = 0; i < last; i += 8) {
+            if (bytes_u64(left + i) != bytes_u64(right + i)) {
+                return false;
+            }
+        }
+        return bytes_u64(left + last) == bytes_u64(right + last);
+    }
+    if (size >= 4) {
+        return bytes_u32(left) == bytes_u32(right) &&
+               bytes_u32(left + size - 4) == bytes_u32(right + size - 4);
+    }
+    for (size_t i = 0; i < size; i++) {
+        if (left[i] != right[i]) {
+            return false;
+        }
+    }
+    return true;
+}
+
 /* Compares what is at AT with the pattern of NODE and keeps its words, for which there is room. */
 static const char *go_text_stacks_compare(struct go_text_stacks *stacks,
                                           const struct go_text_node *node, const char *at,
@@ -97,7 +149,7 @@ static const char *go_text_stacks_compare(struct go_text_stacks *stacks,
         uint64_t value;
         size_t size = bytes_u16((const uint8_t *)pattern);
         pattern += 2;
-        if ((size_t)(end - at) < size || memcmp(at, pattern, size) != 0) {
+        if ((size_t)(end - at) < size || !go_text_stacks_equal(at, pattern, size)) {
             return NULL;
         }
         at += size;
@@ -119,22 +171,31 @@ static const char *go_text_stacks_compare(struct go_text_stacks *stacks,
     }
 }
 
-const char *go_text_stacks_match(struct go_text_stacks *stacks, const char *at, const char *end)
+/* Goes down to CHILD when what is at AT fits it. */
+static inline const char *go_text_stacks_try(struct go_text_stacks *stacks, uint32_t child,
+                                             const char *at, const char *end)
 {
     size_t words = stacks->words.count;
-    for (unsigned i = 0; i < GO_TEXT_RECENT; i++) {
-        uint32_t child = stacks->nodes.items[stacks->node].recent[i];
-        if (child == 0) {
-            return NULL;
-        }
-        const char *next = go_text_stacks_compare(stacks, &stacks->nodes.items[child], at, end);
-        if (next != NULL) {
-            go_text_stacks_go(stacks, child);
-            return next;
-        }
+    const char *next = go_text_stacks_compare(stacks, &stacks->nodes.items[child], at, end);
+    if (next == NULL) {
         stacks->words.count = words;
+        return NULL;
     }
-    return NULL;
+    go_text_stacks_go(stacks, child);
+    return next;
+}
+
+const char *go_text_stacks_match(struct go_text_stacks *stacks, const char *at, const char *end)
+{
+    uint64_t tail;
+    uint32_t latest = stacks->nodes.items[stacks->node].latest;
+    const char *next = latest == 0 ? NULL : go_text_stacks_try(stacks, latest, at, end);
+    if (latest == 0 || next != NULL || !go_text_stacks_tail(at, end, &tail)) {
+        return next;
+    }
+    const struct go_text_way *way = go_text_stacks_way(stacks, tail);
+    bool leads = way->child != 0 && way->node == stacks->node && way->tail == tail;
+    return leads ? go_text_stacks_try(stacks, way->child, at, end) : NULL;
 }
 
 /* Doubles the index. */
@@ -313,16 +374,17 @@ static const char *go_text_stacks_line(const char *at, const char *end, struct g
     return stop + 1;
 }
 
-/* Takes what was parsed, at AT, as the next frame. */
+/* Takes what was parsed, from AT to STOP, as the next frame. */
 static struct error *go_text_stacks_take(struct go_text_stacks *stacks,
                                          const struct go_text_frame *parsed, const char *at,
-                                         const char *end)
+                                         const char *stop, const char *end)
 {
     uint32_t child;
     TRY(go_text_stacks_child(stacks, parsed, &child));
-    if (go_text_stacks_compare(stacks, &stacks->nodes.items[child], at, end) == NULL) {
+    if (go_text_stacks_compare(stacks, &stacks->nodes.items[child], at, stop) == NULL) {
         return error_create(ERROR_INTERNAL, "a line does not fit its own pattern");
     }
+    go_text_stacks_remember(stacks, child, at, end);
     go_text_stacks_go(stacks, child);
     return NULL;
 }
@@ -359,7 +421,7 @@ struct error *go_text_stacks_learn(struct go_text_stacks *stacks, const char *at
     go_text_frame_pattern(&parsed, line, second, &stacks->pattern);
     *next_ret = go_text_frame_is_pair(&parsed) ? behind : next;
     *step_ret = GO_TEXT_STEP_TAKEN;
-    return go_text_stacks_take(stacks, &parsed, at, *next_ret);
+    return go_text_stacks_take(stacks, &parsed, at, *next_ret, end);
 }
 
 /* True when a goroutine that begins in FUNCTION is one of the runtime's own (isSystemGoroutine of

@@ -11,7 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { GO_TEXT_RECENT = 4, GO_TEXT_ROOT = 0 };
+enum { GO_TEXT_WAYS = 1024, GO_TEXT_ROOT = 0 };
 
 /* What a node stands for. */
 enum go_text_kind {
@@ -30,15 +30,15 @@ enum go_text_step {
 
 struct go_text_node {
     uint32_t parent;
-    uint32_t pattern;                /* in the pool: see go_text_stacks.c */
-    uint32_t frame;                  /* of the snapshot */
-    uint32_t stack;                  /* of the snapshot, of the path to here; UINT32_MAX not made */
-    uint32_t depth;                  /* nodes on that path */
-    uint32_t words;                  /* arguments on that path */
-    uint32_t creator;                /* frame; 0 none */
-    uint32_t recent[GO_TEXT_RECENT]; /* children, the latest first; 0 none */
-    uint8_t kind;                    /* enum go_text_kind */
-    bool system;                     /* with stack: it is one of the runtime's own */
+    uint32_t pattern; /* in the pool: see go_text_stacks.c */
+    uint32_t frame;   /* of the snapshot */
+    uint32_t stack;   /* of the snapshot, of the path to here; UINT32_MAX not made */
+    uint32_t depth;   /* nodes on that path */
+    uint32_t words;   /* arguments on that path */
+    uint32_t creator; /* frame; 0 none */
+    uint32_t latest;  /* child; 0 none */
+    uint8_t kind;     /* enum go_text_kind */
+    bool system;      /* with stack: it is one of the runtime's own */
 };
 
 /* One entry of the index; node 0 is free. */
@@ -46,12 +46,19 @@ struct go_text_slot {
     uint32_t hash, node;
 };
 
+/* Where a second line that ends in TAIL leads from NODE; child 0 is free. */
+struct go_text_way {
+    uint64_t tail;
+    uint32_t node, child;
+};
+
 struct go_text_stacks {
     struct snapshot_builder *builder;
     VECTOR(struct go_text_node) nodes; /* the first is the root */
     VECTOR(char) pool;
     struct go_text_slot *slots;
-    size_t capacity; /* a power of two, or 0 */
+    size_t capacity;                       /* a power of two, or 0 */
+    struct go_text_way ways[GO_TEXT_WAYS]; /* the last one met of each hash */
     uint64_t seed;
     struct string_builder pattern, arguments;
     VECTOR(uint32_t) path;
@@ -72,8 +79,8 @@ void go_text_stacks_clear(struct go_text_stacks *stacks);
 /* Begins the stack of another goroutine. */
 void go_text_stacks_begin(struct go_text_stacks *stacks);
 
-/* When what is at AT (before END) was met below the present node lately, goes to its node and
- * returns where it ends; else NULL. */
+/* When what is at AT (before END) was met below the present node before and is not forgotten, goes
+ * to its node and returns where it ends; else NULL. */
 const char *go_text_stacks_match(struct go_text_stacks *stacks, const char *at, const char *end);
 
 /* Reads the frame whose first line is at AT. *NEXT_RET is behind its lines when it was TAKEN. The
