@@ -11,6 +11,7 @@
 enum {
     GO_TEXT_BACK_LINES = 16,   /* lines before a header that may say why a dump was written */
     GO_TEXT_BACK_BYTES = 8192, /* and how far back they are looked for */
+    GO_TEXT_JOIN = 4096,       /* bytes that are put behind what is held, first */
     GO_TEXT_BATCH = 32         /* wrapped lines of one goroutine that are read together */
 };
 
@@ -235,9 +236,40 @@ static struct error *go_text_hold(struct go_text *text, const char *bytes, size_
     return NULL;
 }
 
+/* Reads what is held with as much of the whole lines from *BYTES to END as that takes, and moves
+ * *BYTES to what is left of them: copying everything would cost as much as reading it. */
+static struct error *go_text_join(struct go_text *text, const char **bytes, const char *end)
+{
+    for (size_t want = GO_TEXT_JOIN; text->held.count > 0 && *bytes < end; want *= 2) {
+        const char *next;
+        const char *stop = end;
+        size_t before = text->held.count;
+        if ((size_t)(end - *bytes) > want) {
+            stop = (const char *)memchr(*bytes + want, '\n', (size_t)(end - *bytes) - want) + 1;
+        }
+        TRY(go_text_hold(text, *bytes, (size_t)(stop - *bytes)));
+        if (text->skipping) {
+            text->skipping = false;
+            *bytes = stop;
+            return NULL;
+        }
+        const char *start = text->held.items;
+        TRY(go_text_read(text, start, start + text->held.count, false, &next));
+        size_t done = (size_t)(next - start);
+        if (done >= before) {
+            *bytes += done - before;
+            text->held.count = 0;
+            return NULL;
+        }
+        memmove(text->held.items, next, text->held.count - done);
+        text->held.count -= done;
+        *bytes = stop;
+    }
+    return NULL;
+}
+
 struct error *go_text_feed(struct go_text *text, const char *bytes, size_t size)
 {
-    const char *next;
     const char *newline = size == 0 ? NULL : memrchr(bytes, '\n', size);
     if (newline == NULL) {
         return text->skipping ? NULL : go_text_hold(text, bytes, size);
@@ -248,23 +280,13 @@ struct error *go_text_feed(struct go_text *text, const char *bytes, size_t size)
         return go_text_feed(text, first + 1, size - (size_t)(first + 1 - bytes));
     }
     const char *end = newline + 1;
-    size_t rest = size - (size_t)(end - bytes);
-    if (text->held.count == 0) {
-        TRY(go_text_read(text, bytes, end, false, &next));
+    const char *next = bytes;
+    TRY(go_text_join(text, &next, end));
+    if (next < end) {
+        TRY(go_text_read(text, next, end, false, &next));
         TRY(go_text_hold(text, next, (size_t)(end - next)));
-        return go_text_hold(text, end, rest);
     }
-    TRY(go_text_hold(text, bytes, (size_t)(end - bytes)));
-    if (text->skipping) {
-        text->skipping = false;
-        return go_text_hold(text, end, rest);
-    }
-    const char *start = text->held.items;
-    TRY(go_text_read(text, start, start + text->held.count, false, &next));
-    size_t left = text->held.count - (size_t)(next - start);
-    memmove(text->held.items, next, left);
-    text->held.count = left;
-    return go_text_hold(text, end, rest);
+    return go_text_hold(text, end, size - (size_t)(end - bytes));
 }
 
 struct error *go_text_finish(struct go_text *text)

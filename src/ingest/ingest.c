@@ -12,7 +12,8 @@
 CLEANUP_DEFINE(gunzip, struct gunzip, gunzip_destroy)
 CLEANUP_DEFINE(go_text, struct go_text, go_text_destroy)
 
-enum { INGEST_PIECE = 1 << 18 };
+/* Small enough to be still in the processor's cache when it is parsed. */
+enum { INGEST_PIECE = 1 << 16 };
 
 /* A profile or a counted text beyond this is absurd: a million stacks of 50 frames are smaller. */
 #define INGEST_WHOLE_MAX ((size_t)1 << 30)
