@@ -1,7 +1,9 @@
-/* HTTP/1.1 by libmicrohttpd: a thread for each connection, little memory for each request's head,
- * and an end to connections that say nothing. Bodies of requests are never read. */
+/* HTTP/1.1 by libmicrohttpd, which is loaded for the first server: a thread for each connection,
+ * little memory for each request's head, and an end to connections that say nothing. Bodies of
+ * requests are never read. */
 #include "http/http_server.h"
 #include "base/cleanup.h"
+#include "base/library.h"
 #include "base/string_builder.h"
 #include <errno.h>
 #include <microhttpd.h>
@@ -17,6 +19,18 @@ enum {
     HTTP_IDLE_SECONDS = 30,
     HTTP_BACKLOG = 64
 };
+
+/* What is used of libmicrohttpd. */
+#define HTTP_SERVER_MHD(X)                                                                         \
+    X(add_response_header)                                                                         \
+    X(create_response_from_buffer) X(create_response_from_fd64) X(destroy_response)                \
+        X(get_connection_values) X(lookup_connection_value) X(queue_response) X(start_daemon)      \
+            X(stop_daemon)
+
+static struct {
+#define HTTP_SERVER_POINTER(name) __typeof__(MHD_##name) *name;
+    HTTP_SERVER_MHD(HTTP_SERVER_POINTER)
+} http_server_mhd;
 
 struct http_server {
     struct MHD_Daemon *daemon;
@@ -44,7 +58,8 @@ static const char *const http_server_headers[][2] = {
 
 const char *http_request_query(const struct http_request *request, const char *name)
 {
-    return MHD_lookup_connection_value(request->connection, MHD_GET_ARGUMENT_KIND, name);
+    return http_server_mhd.lookup_connection_value(request->connection, MHD_GET_ARGUMENT_KIND,
+                                                   name);
 }
 
 const char *http_server_url(const struct http_server *server)
@@ -63,12 +78,12 @@ static struct MHD_Response *http_server_make(struct http_answer *answer)
     struct stat status;
     if (answer->descriptor >= 0 && fstat(answer->descriptor, &status) == 0) {
         struct MHD_Response *response =
-            MHD_create_response_from_fd64((uint64_t)status.st_size, answer->descriptor);
+            http_server_mhd.create_response_from_fd64((uint64_t)status.st_size, answer->descriptor);
         answer->descriptor = response == NULL ? answer->descriptor : -1;
         return response;
     }
     size_t size = answer->text == NULL ? 0 : strlen(answer->text);
-    struct MHD_Response *response = MHD_create_response_from_buffer(
+    struct MHD_Response *response = http_server_mhd.create_response_from_buffer(
         size, answer->text == NULL ? (void *)(uintptr_t) "" : answer->text,
         answer->text == NULL ? MHD_RESPMEM_PERSISTENT : MHD_RESPMEM_MUST_FREE);
     answer->text = response == NULL ? answer->text : NULL;
@@ -80,25 +95,28 @@ static bool http_server_add_headers(struct MHD_Response *response, const struct 
 {
     bool added = true;
     for (size_t i = 0; i < sizeof http_server_headers / sizeof *http_server_headers; i++) {
-        added = added && MHD_add_response_header(response, http_server_headers[i][0],
-                                                 http_server_headers[i][1]) == MHD_YES;
+        added = added && http_server_mhd.add_response_header(response, http_server_headers[i][0],
+                                                             http_server_headers[i][1]) == MHD_YES;
     }
     const char *type = answer->type == NULL ? "text/plain; charset=utf-8" : answer->type;
-    added = added && MHD_add_response_header(response, "Content-Type", type) == MHD_YES;
+    added = added && http_server_mhd.add_response_header(response, "Content-Type", type) == MHD_YES;
     if (answer->file_name != NULL) {
         char disposition[128];
         snprintf(disposition, sizeof disposition, "attachment; filename=\"%s\"", answer->file_name);
-        added = added &&
-                MHD_add_response_header(response, "Content-Disposition", disposition) == MHD_YES;
+        added = added && http_server_mhd.add_response_header(response, "Content-Disposition",
+                                                             disposition) == MHD_YES;
     }
     if (answer->location != NULL) {
-        added = added && MHD_add_response_header(response, "Location", answer->location) == MHD_YES;
+        added = added && http_server_mhd.add_response_header(response, "Location",
+                                                             answer->location) == MHD_YES;
     }
     if (answer->status == MHD_HTTP_UNAUTHORIZED) {
-        added = added && MHD_add_response_header(response, "WWW-Authenticate", "Bearer") == MHD_YES;
+        added = added && http_server_mhd.add_response_header(response, "WWW-Authenticate",
+                                                             "Bearer") == MHD_YES;
     }
     if (answer->status == MHD_HTTP_METHOD_NOT_ALLOWED) {
-        added = added && MHD_add_response_header(response, "Allow", "GET, HEAD") == MHD_YES;
+        added =
+            added && http_server_mhd.add_response_header(response, "Allow", "GET, HEAD") == MHD_YES;
     }
     return added;
 }
@@ -110,10 +128,10 @@ static enum MHD_Result http_server_send(struct MHD_Connection *connection,
     enum MHD_Result result = MHD_NO;
     struct MHD_Response *response = http_server_make(answer);
     if (response != NULL && http_server_add_headers(response, answer)) {
-        result = MHD_queue_response(connection, answer->status, response);
+        result = http_server_mhd.queue_response(connection, answer->status, response);
     }
     if (response != NULL) {
-        MHD_destroy_response(response);
+        http_server_mhd.destroy_response(response);
     }
     cleanup_close(&answer->descriptor);
     free(answer->text);
@@ -141,15 +159,19 @@ static enum MHD_Result http_server_count(void *context, enum MHD_ValueKind kind,
 static const char *http_server_header(struct MHD_Connection *connection, const char *name)
 {
     struct http_server_count count = {.name = name};
-    (void)MHD_get_connection_values(connection, MHD_HEADER_KIND, http_server_count, &count);
-    return count.count == 1 ? MHD_lookup_connection_value(connection, MHD_HEADER_KIND, name) : NULL;
+    (void)http_server_mhd.get_connection_values(connection, MHD_HEADER_KIND, http_server_count,
+                                                &count);
+    return count.count == 1
+               ? http_server_mhd.lookup_connection_value(connection, MHD_HEADER_KIND, name)
+               : NULL;
 }
 
 /* Whether a header NAME is there at all. */
 static bool http_server_has_header(struct MHD_Connection *connection, const char *name)
 {
     struct http_server_count count = {.name = name};
-    (void)MHD_get_connection_values(connection, MHD_HEADER_KIND, http_server_count, &count);
+    (void)http_server_mhd.get_connection_values(connection, MHD_HEADER_KIND, http_server_count,
+                                                &count);
     return count.count > 0;
 }
 
@@ -287,7 +309,7 @@ static struct error *http_server_start(struct http_server *server,
     struct MHD_OptionItem none[] = {{MHD_OPTION_END, 0, NULL}};
     bool secured = options->certificate != NULL;
     flags |= secured ? (unsigned)MHD_USE_TLS : 0u;
-    server->daemon = MHD_start_daemon(
+    server->daemon = http_server_mhd.start_daemon(
         flags, 0, NULL, NULL, http_server_answer, server, MHD_OPTION_LISTEN_SOCKET, listening,
         MHD_OPTION_CONNECTION_LIMIT, (unsigned)HTTP_CONNECTIONS_MAX, MHD_OPTION_CONNECTION_TIMEOUT,
         (unsigned)HTTP_IDLE_SECONDS, MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)HTTP_HEAD_MAX,
@@ -301,11 +323,24 @@ static struct error *http_server_start(struct http_server *server,
     return NULL;
 }
 
+/* Loads libmicrohttpd, once. */
+static struct error *http_server_load(void)
+{
+    static const char *const files[] = {"libmicrohttpd.so.12", NULL};
+#define HTTP_SERVER_ROW(name) {"MHD_" #name, offsetof(__typeof__(http_server_mhd), name)},
+    static const struct library_function functions[] = {HTTP_SERVER_MHD(HTTP_SERVER_ROW)};
+    return http_server_mhd.start_daemon != NULL
+               ? NULL
+               : library_load(files, functions, sizeof functions / sizeof *functions,
+                              &http_server_mhd);
+}
+
 struct error *http_server_create(const struct http_server_options *options,
                                  struct http_server **ret)
 {
     struct http_address address = *options->address;
     CLEANUP_CLOSE int listening = -1;
+    TRY(http_server_load());
     struct http_server *server = calloc(1, sizeof *server);
     if (server == NULL) {
         return error_no_memory();
@@ -336,7 +371,7 @@ void http_server_destroy(struct http_server *server)
         return;
     }
     if (server->daemon != NULL) {
-        MHD_stop_daemon(server->daemon);
+        http_server_mhd.stop_daemon(server->daemon);
     }
     http_guard_deinit(&server->guard);
     free(server->url);

@@ -1,10 +1,14 @@
-/* HTTP by libcurl. */
+/* HTTP by libcurl, which is loaded at the first URL. */
 #include "ingest/fetch.h"
 #include "base/cleanup.h"
+#include "base/library.h"
 #include "base/string_builder.h"
 #include "base/vector.h"
+/* Its checks of types are macros that call its functions by name. */
+#define CURL_DISABLE_TYPECHECK
 #include <curl/curl.h>
 #include <pthread.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -15,6 +19,17 @@ enum {
     FETCH_REDIRECTS = 5,
     FETCH_REASON_MAX = 120 /* characters of a server's explanation that are shown */
 };
+
+/* What is used of it. */
+#define FETCH_CURL(X)                                                                              \
+    X(easy_cleanup)                                                                                \
+    X(easy_getinfo) X(easy_init) X(easy_perform) X(easy_setopt) X(easy_strerror) X(free)           \
+        X(global_init) X(url) X(url_cleanup) X(url_get) X(url_set)
+
+static struct {
+#define FETCH_POINTER(name) __typeof__(curl_##name) *name;
+    FETCH_CURL(FETCH_POINTER)
+} fetch_curl;
 
 /* One transfer. */
 struct fetch {
@@ -29,24 +44,48 @@ struct fetch {
 /* Frees a URL. */
 static void fetch_cleanup_parts(CURLU **parts)
 {
-    curl_url_cleanup(*parts);
+    if (*parts != NULL) {
+        fetch_curl.url_cleanup(*parts);
+    }
+}
+
+/* Loads libcurl and sets its own state up, once for all threads. */
+static struct error *fetch_load(void)
+{
+    static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+    static bool loaded;
+    static const char *const files[] = {"libcurl-gnutls.so.4", "libcurl.so.4", NULL};
+#define FETCH_ROW(name) {"curl_" #name, offsetof(__typeof__(fetch_curl), name)},
+    static const struct library_function functions[] = {FETCH_CURL(FETCH_ROW)};
+    struct error *error = NULL;
+    pthread_mutex_lock(&lock);
+    if (!loaded) {
+        error = library_load(files, functions, sizeof functions / sizeof *functions, &fetch_curl);
+        loaded = error == NULL;
+        if (loaded) {
+            (void)fetch_curl.global_init(CURL_GLOBAL_DEFAULT);
+        }
+    }
+    pthread_mutex_unlock(&lock);
+    return error;
 }
 
 /* Parses URL; ERROR_USAGE when it is none of http or https. */
 static struct error *fetch_parse(const char *url, CURLU **ret)
 {
-    CURLU *parts = curl_url();
+    TRY(fetch_load());
+    CURLU *parts = fetch_curl.url();
     if (parts == NULL) {
         return error_no_memory();
     }
-    CURLUcode code = curl_url_set(parts, CURLUPART_URL, url, 0);
+    CURLUcode code = fetch_curl.url_set(parts, CURLUPART_URL, url, 0);
     char *scheme = NULL;
     bool fits = code == CURLUE_OK &&
-                curl_url_get(parts, CURLUPART_SCHEME, &scheme, 0) == CURLUE_OK &&
+                fetch_curl.url_get(parts, CURLUPART_SCHEME, &scheme, 0) == CURLUE_OK &&
                 (strcmp(scheme, "http") == 0 || strcmp(scheme, "https") == 0);
-    curl_free(scheme);
+    fetch_curl.free(scheme);
     if (!fits) {
-        curl_url_cleanup(parts);
+        fetch_curl.url_cleanup(parts);
         return code == CURLUE_OUT_OF_MEMORY
                    ? error_no_memory()
                    : error_create(ERROR_USAGE, "%.200s is no http or https URL", url);
@@ -59,9 +98,9 @@ static struct error *fetch_parse(const char *url, CURLU **ret)
 static struct error *fetch_print(CURLU *parts, char **ret)
 {
     char *text = NULL;
-    CURLUcode code = curl_url_get(parts, CURLUPART_URL, &text, 0);
+    CURLUcode code = fetch_curl.url_get(parts, CURLUPART_URL, &text, 0);
     *ret = code == CURLUE_OK ? strdup(text) : NULL;
-    curl_free(text);
+    fetch_curl.free(text);
     return *ret == NULL ? error_no_memory() : NULL;
 }
 
@@ -69,8 +108,8 @@ struct error *fetch_display(const char *url, char **ret)
 {
     CLEANUP(fetch_cleanup_parts) CURLU *parts = NULL;
     TRY(fetch_parse(url, &parts));
-    (void)curl_url_set(parts, CURLUPART_USER, NULL, 0);
-    (void)curl_url_set(parts, CURLUPART_PASSWORD, NULL, 0);
+    (void)fetch_curl.url_set(parts, CURLUPART_USER, NULL, 0);
+    (void)fetch_curl.url_set(parts, CURLUPART_PASSWORD, NULL, 0);
     return fetch_print(parts, ret);
 }
 
@@ -83,29 +122,23 @@ struct error *fetch_examine(const char *url, enum fetch_kind *ret, char **base_r
     char *query = NULL;
     *ret = FETCH_DOCUMENT;
     *base_ret = NULL;
-    if (curl_url_get(parts, CURLUPART_PATH, &path, 0) != CURLUE_OK) {
+    if (fetch_curl.url_get(parts, CURLUPART_PATH, &path, 0) != CURLUE_OK) {
         return error_no_memory();
     }
-    bool asks = curl_url_get(parts, CURLUPART_QUERY, &query, 0) == CURLUE_OK;
+    bool asks = fetch_curl.url_get(parts, CURLUPART_QUERY, &query, 0) == CURLUE_OK;
     for (size_t i = 0; i < sizeof server_paths / sizeof *server_paths && !asks; i++) {
         *ret = strcmp(path, server_paths[i]) == 0 ? FETCH_SERVER : *ret;
     }
-    curl_free(path);
-    curl_free(query);
+    fetch_curl.free(path);
+    fetch_curl.free(query);
     if (*ret == FETCH_DOCUMENT) {
         return NULL;
     }
-    (void)curl_url_set(parts, CURLUPART_FRAGMENT, NULL, 0);
-    if (curl_url_set(parts, CURLUPART_PATH, "/debug/pprof/", 0) != CURLUE_OK) {
+    (void)fetch_curl.url_set(parts, CURLUPART_FRAGMENT, NULL, 0);
+    if (fetch_curl.url_set(parts, CURLUPART_PATH, "/debug/pprof/", 0) != CURLUE_OK) {
         return error_no_memory();
     }
     return fetch_print(parts, base_ret);
-}
-
-/* libcurl's own state, once for all threads. */
-static void fetch_begin(void)
-{
-    (void)curl_global_init(CURL_GLOBAL_DEFAULT);
 }
 
 /* Takes a piece of the body; libcurl stops when fewer bytes are taken than there are. */
@@ -137,34 +170,35 @@ static bool fetch_is_loopback(const char *host)
 /* Sets a transfer of URL up. */
 static struct error *fetch_init(struct fetch *fetch, const char *url)
 {
-    static pthread_once_t once = PTHREAD_ONCE_INIT;
-    pthread_once(&once, fetch_begin);
     CLEANUP(fetch_cleanup_parts) CURLU *parts = NULL;
     TRY(fetch_parse(url, &parts));
     TRY(fetch_display(url, &fetch->display));
     char *host = NULL;
     char *scheme = NULL;
-    fetch->curl = curl_easy_init();
+    fetch->curl = fetch_curl.easy_init();
     bool complete = fetch->curl != NULL &&
-                    curl_url_get(parts, CURLUPART_HOST, &host, 0) == CURLUE_OK &&
-                    curl_url_get(parts, CURLUPART_SCHEME, &scheme, 0) == CURLUE_OK;
+                    fetch_curl.url_get(parts, CURLUPART_HOST, &host, 0) == CURLUE_OK &&
+                    fetch_curl.url_get(parts, CURLUPART_SCHEME, &scheme, 0) == CURLUE_OK;
     CURL *curl = fetch->curl;
     CURLcode code = CURLE_OUT_OF_MEMORY;
     if (complete) {
         const char *further = strcmp(scheme, "https") == 0 ? "https" : "http,https";
-        code = curl_easy_setopt(curl, CURLOPT_URL, url);
-        code = code != 0 ? code : curl_easy_setopt(curl, CURLOPT_PROTOCOLS_STR, "http,https");
-        code = code != 0 ? code : curl_easy_setopt(curl, CURLOPT_REDIR_PROTOCOLS_STR, further);
-        code = code != 0 || !fetch_is_loopback(host) ? code
-                                                     : curl_easy_setopt(curl, CURLOPT_PROXY, "");
+        code = fetch_curl.easy_setopt(curl, CURLOPT_URL, url);
+        code = code != 0 ? code : fetch_curl.easy_setopt(curl, CURLOPT_PROTOCOLS_STR, "http,https");
+        code =
+            code != 0 ? code : fetch_curl.easy_setopt(curl, CURLOPT_REDIR_PROTOCOLS_STR, further);
+        code = code != 0 || !fetch_is_loopback(host)
+                   ? code
+                   : fetch_curl.easy_setopt(curl, CURLOPT_PROXY, "");
     }
-    curl_free(host);
-    curl_free(scheme);
+    fetch_curl.free(host);
+    fetch_curl.free(scheme);
     if (code == CURLE_OUT_OF_MEMORY) {
         return error_no_memory();
     }
-    return code == CURLE_OK ? NULL
-                            : error_create(ERROR_INTERNAL, "libcurl: %s", curl_easy_strerror(code));
+    return code == CURLE_OK
+               ? NULL
+               : error_create(ERROR_INTERNAL, "libcurl: %s", fetch_curl.easy_strerror(code));
 }
 
 /* Sets what holds for every transfer. */
@@ -183,21 +217,25 @@ static struct error *fetch_configure(struct fetch *fetch)
         {CURLOPT_LOW_SPEED_TIME, FETCH_SILENCE_SECONDS},
         {CURLOPT_TIMEOUT, FETCH_SECONDS},
     };
-    CURLcode code = curl_easy_setopt(curl, CURLOPT_ERRORBUFFER, fetch->reason);
+    CURLcode code = fetch_curl.easy_setopt(curl, CURLOPT_ERRORBUFFER, fetch->reason);
     for (size_t i = 0; i < sizeof numbers / sizeof *numbers && code == CURLE_OK; i++) {
-        code = curl_easy_setopt(curl, numbers[i].option, numbers[i].value);
+        code = fetch_curl.easy_setopt(curl, numbers[i].option, numbers[i].value);
     }
-    code = code != 0 ? code : curl_easy_setopt(curl, CURLOPT_USERAGENT, "unpark/" UNPARK_VERSION);
-    code = code != 0 ? code : curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, fetch_take);
-    code = code != 0 ? code : curl_easy_setopt(curl, CURLOPT_WRITEDATA, fetch);
-    return code == CURLE_OK ? NULL
-                            : error_create(ERROR_INTERNAL, "libcurl: %s", curl_easy_strerror(code));
+    code = code != 0 ? code
+                     : fetch_curl.easy_setopt(curl, CURLOPT_USERAGENT, "unpark/" UNPARK_VERSION);
+    code = code != 0 ? code : fetch_curl.easy_setopt(curl, CURLOPT_WRITEFUNCTION, fetch_take);
+    code = code != 0 ? code : fetch_curl.easy_setopt(curl, CURLOPT_WRITEDATA, fetch);
+    return code == CURLE_OK
+               ? NULL
+               : error_create(ERROR_INTERNAL, "libcurl: %s", fetch_curl.easy_strerror(code));
 }
 
 /* Frees a transfer. */
 static void fetch_deinit(struct fetch *fetch)
 {
-    curl_easy_cleanup(fetch->curl);
+    if (fetch->curl != NULL) {
+        fetch_curl.easy_cleanup(fetch->curl);
+    }
     vector_deinit(&fetch->body);
     free(fetch->display);
     error_destroy(fetch->error);
@@ -206,7 +244,7 @@ static void fetch_deinit(struct fetch *fetch)
 /* The error for a transfer that failed. */
 static struct error *fetch_fail(struct fetch *fetch, CURLcode code)
 {
-    const char *reason = fetch->reason[0] != '\0' ? fetch->reason : curl_easy_strerror(code);
+    const char *reason = fetch->reason[0] != '\0' ? fetch->reason : fetch_curl.easy_strerror(code);
     if (fetch->error != NULL) {
         return TAKE(fetch->error);
     }
@@ -250,7 +288,7 @@ static void fetch_add_reason(const struct fetch *fetch, struct string_builder *t
 static struct error *fetch_check_status(const struct fetch *fetch)
 {
     long status = 0;
-    (void)curl_easy_getinfo(fetch->curl, CURLINFO_RESPONSE_CODE, &status);
+    (void)fetch_curl.easy_getinfo(fetch->curl, CURLINFO_RESPONSE_CODE, &status);
     if (status == 200) {
         return NULL;
     }
@@ -272,7 +310,7 @@ struct error *fetch_url(const char *url, size_t limit, uint8_t **ret, size_t *si
     CLEANUP(fetch_deinit) struct fetch fetch = {.limit = limit};
     TRY(fetch_init(&fetch, url));
     TRY(fetch_configure(&fetch));
-    CURLcode code = curl_easy_perform(fetch.curl);
+    CURLcode code = fetch_curl.easy_perform(fetch.curl);
     if (code != CURLE_OK) {
         return fetch_fail(&fetch, code);
     }
