@@ -41,7 +41,8 @@ NODISCARD struct error *roots_stacks_visit(struct roots_stacks *stacks, uint64_t
                                            void *context, bool *complete_ret);
 
 /* Stacks of threads that run runtime code (g0, gsignal) and the registers of every thread:
- * conservative. */
+ * conservative, but for what is dead (roots_rest.h). Without the registers of all threads nothing
+ * is visited and *COMPLETE_RET false. */
 NODISCARD struct error *roots_threads(struct goruntime *runtime, heap_visitor *visitor,
                                       void *context, bool *complete_ret);
 

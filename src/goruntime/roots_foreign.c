@@ -30,6 +30,7 @@ struct foreign_range {
 
 struct foreign {
     struct goruntime *runtime;
+    bool stopped; /* the registers of every thread are known */
     VECTOR(struct foreign_range) excluded;
     VECTOR(struct copy_range) found;
 };
@@ -144,6 +145,9 @@ static struct error *foreign_exclude_stack(struct foreign *foreign, uint64_t m,
         !foreign_stack(foreign, g0, &low, &high)) {
         return NULL;
     }
+    if (!foreign->stopped) {
+        return foreign_exclude(foreign, low, high);
+    }
     uint64_t dead = foreign_stack_dead(foreign, m, threads, count);
     if (dead > low && dead <= high) {
         return foreign_exclude(foreign, low, dead);
@@ -155,7 +159,8 @@ static struct error *foreign_exclude_stack(struct foreign *foreign, uint64_t m,
     return foreign_exclude(foreign, low, live - FOREIGN_RED_ZONE);
 }
 
-/* Leaves out the unused parts of all system stacks, when every thread's registers are known. */
+/* Leaves out the unused parts of all system stacks; all of them when the registers of a thread are
+ * not known: roots_threads sees to it that nothing is proved then. */
 static struct error *foreign_exclude_stacks(struct foreign *foreign)
 {
     const struct layout *layout = foreign->runtime->layout;
@@ -163,10 +168,9 @@ static struct error *foreign_exclude_stacks(struct foreign *foreign)
     size_t count = 0;
     uint64_t m = 0;
     TRY(target_threads(foreign->runtime->target, &threads, &count));
+    foreign->stopped = true;
     for (size_t i = 0; i < count; i++) {
-        if (!threads[i].has_registers) {
-            return NULL;
-        }
+        foreign->stopped = foreign->stopped && threads[i].has_registers;
     }
     if (foreign->runtime->globals.allm == 0 ||
         !foreign_word(foreign, foreign->runtime->globals.allm, &m)) {

@@ -220,21 +220,26 @@ static bool roots_thread_uses_vector(const struct roots_thread_walk *walk,
            (int64_t)thread->registers.general[ROOTS_ORIG_RAX] < 0;
 }
 
-/* Visits the registers of every thread that does not rest. */
-static void roots_thread_registers(struct roots_thread_walk *walk)
+/* True when the registers of every thread are known. */
+static bool roots_thread_knows_registers(const struct roots_thread_walk *walk)
 {
     bool amd64 = target_machine(walk->runtime->target) == TARGET_MACHINE_AMD64;
     for (size_t i = 0; i < walk->thread_count; i++) {
         const struct target_thread *thread = &walk->threads[i];
-        const struct target_registers *registers = &thread->registers;
+        if (!thread->has_registers ||
+            (amd64 && !thread->registers.has_vector && roots_thread_uses_vector(walk, thread))) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* Visits the registers of every thread that does not rest. */
+static void roots_thread_registers(struct roots_thread_walk *walk)
+{
+    for (size_t i = 0; i < walk->thread_count; i++) {
+        const struct target_registers *registers = &walk->threads[i].registers;
         if (walk->resting[i]) {
-            continue;
-        }
-        bool vector = thread->has_registers && roots_thread_uses_vector(walk, thread);
-        if (!thread->has_registers || (amd64 && vector && !registers->has_vector)) {
-            walk->complete = false;
-        }
-        if (!thread->has_registers) {
             continue;
         }
         for (size_t j = 0; j < sizeof registers->general / sizeof *registers->general; j++) {
@@ -242,15 +247,22 @@ static void roots_thread_registers(struct roots_thread_walk *walk)
                 walk->visitor(walk->context, 0, registers->general[j]);
             }
         }
+        bool vector = roots_thread_uses_vector(walk, &walk->threads[i]);
         for (size_t j = 0; vector && j < registers->vector_count; j++) {
             walk->visitor(walk->context, 0, registers->vector[j]);
         }
     }
 }
 
-/* Visits the stacks, and then the registers of the threads that do not rest. */
+/* Visits the stacks, and then the registers of the threads that do not rest. Without the registers
+ * nobody can prove anything; then nothing is visited, so that a look without a stop is not kept
+ * from seeing that a stop is worth while by old words, of which it cannot tell that they are. */
 static struct error *roots_thread_all(struct roots_thread_walk *walk)
 {
+    if (!roots_thread_knows_registers(walk)) {
+        walk->complete = false;
+        return NULL;
+    }
     for (size_t i = 0; i < walk->thread_count; i++) {
         const struct target_thread *thread = &walk->threads[i];
         pid_t tid = thread->inner_tid != 0 ? thread->inner_tid : thread->tid;
