@@ -283,19 +283,9 @@ def finding_of(data, function):
     return [finding for finding in data["findings"] if function in functions(finding)]
 
 
-def start_stuck(toolchain, start):
-    """A running QUEUE that is proved stuck. What a register of a resting thread happens to hold still is taken
-    for alive; then another one is started."""
-    for _ in range(5):
-        program = start(toolchain.build_source(QUEUE))
-        if leaks(program.pid, "--json").json()["summary"]["proved"] == 21:
-            return program
-    raise AssertionError("five programs in a row are not proved stuck")
-
-
 @pytest.fixture
 def queue(newest, start):
-    return start_stuck(newest, start)
+    return start(newest.build_source(QUEUE))
 
 
 @pytest.fixture
@@ -325,6 +315,18 @@ def test_healthy(toolchain, start):
     assert "next:" not in text.out
 
 
+@pytest.mark.parametrize("processors", ["1", "4"])
+def test_no_leak_hides_behind_a_resting_thread(toolchain, processors, start):
+    """Threads that rest are full of old words; none of them keeps a leak from being proved."""
+    binary = toolchain.build_source(QUEUE)
+    proved = []
+    for _ in range(12):
+        program = start(binary, env={"GOMAXPROCS": processors})
+        proved.append(leaks_json(program.pid)["summary"]["proved"])
+        program.end()
+    assert proved == [21] * 12
+
+
 def test_main_in_select_is_no_leak(service):
     data = leaks_json(service.pid, "--freeze", "always", "--goroutine", 1, codes=(0,))
     assert data["findings"] == [] and data["summary"]["stopped_ns"] > 0
@@ -333,7 +335,7 @@ def test_main_in_select_is_no_leak(service):
 
 
 def test_head_and_followers(toolchain, start):
-    program = start_stuck(toolchain, start)
+    program = start(toolchain.build_source(QUEUE))
     data = leaks_json(program.pid, codes=(1,))
     assert data["summary"]["proved"] == 21 and data["summary"]["stops"] == 1
     head, = finding_of(data, "main.(*account).apply")
@@ -461,8 +463,18 @@ def test_stop_that_takes_too_long(leaky):
     check_schema(data)
     assert result.code == 5 and data["summary"]["proved"] == 0, result
     assert data["summary"]["obstacle"] and data["summary"]["obstacle"] in result.err
+    assert data["summary"]["stopped_ns"] > 0 and "--max-stop" in data["summary"]["obstacle"]
     assert {finding["verdict"] for finding in data["findings"]} == {"unknown"}
-    assert "nothing new could be proved: " in leaks(leaky.pid, "--max-stop", "1ns").out
+    assert {finding["reason"] for finding in data["findings"]} == {"the memory was read while the program ran"}
+    text = leaks(leaky.pid, "--max-stop", "1ns")
+    assert "nothing new could be proved: " in text.out and "the program was stopped for " in text.out, text
+    assert text.code == 5 and len(text.err.splitlines()) == 1, text
+
+
+def test_doubt_is_said_on_stderr(leaky):
+    text = leaks(leaky.pid, "--freeze", "never")
+    assert text.code == 5 and len(text.err.splitlines()) == 1, text
+    assert "it is unknown whether they are stuck: the memory was read while the program ran" in text.err
 
 
 def states(pid):
