@@ -38,6 +38,14 @@ static inline uint64_t group_hash(const struct group_key *key)
                         0x9e3779b97f4a7c15u);
 }
 
+/* The wait reason of GOROUTINE; one that does not wait may still hold its last one. */
+static inline uint8_t group_reason(const struct snapshot_goroutine *goroutine)
+{
+    bool waits = goroutine->status == GOROUTINE_STATUS_WAITING ||
+                 goroutine->status == GOROUTINE_STATUS_LEAKED;
+    return waits ? goroutine->wait_reason : (uint8_t)WAIT_REASON_NONE;
+}
+
 /* The key of a goroutine. */
 static inline struct group_key group_key(const struct snapshot_goroutine *goroutine)
 {
@@ -45,7 +53,7 @@ static inline struct group_key group_key(const struct snapshot_goroutine *gorout
                               .creator = goroutine->creator,
                               .start = goroutine->start,
                               .status = goroutine->status,
-                              .wait_reason = goroutine->wait_reason};
+                              .wait_reason = group_reason(goroutine)};
 }
 
 /* Whether group NUMBER has KEY. */

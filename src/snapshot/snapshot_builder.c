@@ -342,7 +342,7 @@ struct error *snapshot_builder_goroutines(struct snapshot_builder *builder, size
             (struct snapshot_goroutine){.age_ns = SNAPSHOT_UNKNOWN, .count = 1};
     }
     snapshot->goroutines.count += count;
-    *ret = snapshot->goroutines.items + first;
+    *ret = count == 0 ? NULL : snapshot->goroutines.items + first;
     if (first_ret != NULL) {
         *first_ret = first;
     }

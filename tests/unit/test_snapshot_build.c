@@ -40,6 +40,19 @@ static void test_interning(void **state)
     snapshot_destroy(snapshot);
 }
 
+/* No goroutines are none, wherever. */
+static void test_no_goroutines(void **state)
+{
+    (void)state;
+    struct snapshot_fixture fixture = snapshot_fixture_begin("go1.24.3");
+    struct snapshot_goroutine *goroutines;
+    size_t first = 1;
+    assert_success(snapshot_builder_goroutines(fixture.builder, 0, &goroutines, &first));
+    assert_null(goroutines);
+    assert_int_equal(first, 0);
+    snapshot_destroy(snapshot_fixture_end(&fixture));
+}
+
 /* Strings may hold NULs. */
 static void test_string_bytes(void **state)
 {
@@ -324,11 +337,12 @@ static void test_exhaustion(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_interning),      cmocka_unit_test(test_string_bytes),
-        cmocka_unit_test(test_objects),        cmocka_unit_test(test_sorting),
-        cmocka_unit_test(test_unknown),        cmocka_unit_test(test_waiters),
-        cmocka_unit_test(test_argument_words), cmocka_unit_test(test_user_frame),
-        cmocka_unit_test(test_notes),          cmocka_unit_test(test_exhaustion),
+        cmocka_unit_test(test_interning),    cmocka_unit_test(test_no_goroutines),
+        cmocka_unit_test(test_string_bytes), cmocka_unit_test(test_objects),
+        cmocka_unit_test(test_sorting),      cmocka_unit_test(test_unknown),
+        cmocka_unit_test(test_waiters),      cmocka_unit_test(test_argument_words),
+        cmocka_unit_test(test_user_frame),   cmocka_unit_test(test_notes),
+        cmocka_unit_test(test_exhaustion),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -173,6 +173,30 @@ static void test_many(void **state)
     snapshot_destroy(snapshot);
 }
 
+/* What a goroutine that does not wait waited for last splits no group. */
+static void test_stale_reason(void **state)
+{
+    (void)state;
+    struct snapshot_fixture fixture = snapshot_fixture_begin("go1.24.3");
+    uint32_t frame = snapshot_fixture_frame(fixture.builder, "main.f", "f.go", 1, 0, NULL, 0);
+    uint32_t stack = snapshot_fixture_stack(fixture.builder, &frame, 1);
+    static const uint8_t reasons[] = {WAIT_REASON_SLEEP, WAIT_REASON_SELECT};
+    static const uint8_t statuses[] = {GOROUTINE_STATUS_SYSCALL, GOROUTINE_STATUS_WAITING};
+    for (uint64_t i = 0; i < 4; i++) {
+        size_t index;
+        snapshot_fixture_goroutine(&fixture, i + 1, stack, reasons[i % 2], &index);
+        snapshot_builder_goroutine(fixture.builder, index)->status = statuses[i / 2];
+    }
+    struct snapshot *snapshot = snapshot_fixture_end(&fixture);
+    struct group_list list;
+    assert_success(group_list_init(&list, snapshot, NULL, 0, GROUP_BY_ID));
+    assert_int_equal(list.count, 3);
+    assert_int_equal(list.items[0].count, 2);
+    assert_int_equal(list.items[0].wait_reason, WAIT_REASON_NONE);
+    group_list_deinit(&list);
+    snapshot_destroy(snapshot);
+}
+
 /* Groups and sorts once. */
 static struct error *test_group_all(void *context)
 {
@@ -200,7 +224,7 @@ int main(void)
         cmocka_unit_test(test_groups),      cmocka_unit_test(test_orders),
         cmocka_unit_test(test_selection),   cmocka_unit_test(test_sort_selection),
         cmocka_unit_test(test_parse_order), cmocka_unit_test(test_many),
-        cmocka_unit_test(test_exhaustion),
+        cmocka_unit_test(test_exhaustion),  cmocka_unit_test(test_stale_reason),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
