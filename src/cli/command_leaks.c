@@ -381,27 +381,50 @@ static int command_leaks_exit(const struct options *options, const struct servic
                               const struct command_leaks_outcome *outcome)
 {
     bool only = options_has(options, &command_leaks_only);
-    bool doubt = false;
-    for (size_t i = 0; i < leaks->findings.count; i++) {
-        doubt = doubt || leaks->findings.items[i].verdict == LEAK_VERDICT_UNKNOWN;
-    }
+    bool partial = leaks->refused || leaks->findings.unknown > 0 || outcome->cut != NULL;
     if (leaks->findings.proved > 0 || (!only && leaks->findings.suspected > 0)) {
         return COMMAND_EXIT_FINDINGS;
     }
-    return doubt || outcome->cut != NULL ? COMMAND_EXIT_PARTIAL : COMMAND_EXIT_OK;
+    return partial ? COMMAND_EXIT_PARTIAL : COMMAND_EXIT_OK;
 }
 
-/* Says on stderr what the answer lacks; text says it itself. */
-static void command_leaks_explain(const struct invocation *invocation,
-                                  const struct service_leaks *leaks,
-                                  const struct command_leaks_outcome *outcome)
+/* Says why the first finding in doubt is in doubt, and for how many goroutines there is doubt. */
+static struct error *command_leaks_explain_doubt(const struct invocation *invocation,
+                                                 const struct finding_list *findings)
 {
+    CLEANUP(string_builder_deinit) struct string_builder line = {0};
+    const char *reason = "";
+    for (size_t i = findings->count; i-- > 0;) {
+        if (findings->items[i].verdict == LEAK_VERDICT_UNKNOWN) {
+            reason = leak_reason_text(findings->items[i].reason);
+        }
+    }
+    string_builder_format(&line, "of %llu goroutines it is unknown whether they are stuck: %s",
+                          (unsigned long long)findings->unknown, reason);
+    TRY(string_builder_error(&line));
+    terminal_print_note(&invocation->terminal, string_builder_text(&line));
+    return NULL;
+}
+
+/* Says on stderr what an answer lacks that ends with status CODE. A text that has findings says it
+ * itself. */
+static struct error *command_leaks_explain(const struct invocation *invocation,
+                                           const struct service_leaks *leaks,
+                                           const struct command_leaks_outcome *outcome,
+                                           enum command_leaks_form form, int code)
+{
+    if (form == COMMAND_LEAKS_TEXT && code != COMMAND_EXIT_PARTIAL) {
+        return NULL;
+    }
     if (outcome->cut != NULL) {
         terminal_print_note(&invocation->terminal, outcome->cut);
     }
     if (leaks->obstacle != NULL) {
         terminal_print_note(&invocation->terminal, leaks->obstacle);
+    } else if (leaks->findings.unknown > 0 && code == COMMAND_EXIT_PARTIAL) {
+        return command_leaks_explain_doubt(invocation, &leaks->findings);
     }
+    return NULL;
 }
 
 /* Finds leaks. */
@@ -424,11 +447,8 @@ static struct error *command_leaks_run(struct invocation *invocation, int *exit_
             : command_leaks_find(invocation, service, goid, &leaks));
     const struct leaks_view view = command_leaks_view(invocation, leaks, &outcome);
     TRY(command_leaks_write(&view, leaks, form, goid, &output));
-    if (form != COMMAND_LEAKS_TEXT) {
-        command_leaks_explain(invocation, leaks, &outcome);
-    }
     *exit_ret = command_leaks_exit(options, leaks, &outcome);
-    return NULL;
+    return command_leaks_explain(invocation, leaks, &outcome, form, *exit_ret);
 }
 
 /* What the report calls findings. */

@@ -110,7 +110,7 @@ struct error *freeze_create(struct goruntime *runtime, const struct freeze_optio
     freeze_survey_deinit(&survey);
     if (error != NULL) {
         freeze_destroy(freeze);
-        return error_wrap(error, "copying one moment");
+        return error;
     }
     *ret = freeze;
     return NULL;

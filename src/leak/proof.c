@@ -112,7 +112,7 @@ static bool proof_in_transit(const struct snapshot_object *object, uint32_t dire
 }
 
 /* Decides, without looking at reachability, what GOROUTINE is; candidates come back as PROVED. */
-static struct proof_result proof_classify(const struct proof *proof,
+static struct proof_result proof_classify(const struct snapshot *snapshot,
                                           const struct snapshot_goroutine *goroutine)
 {
     struct proof_result result = {LEAK_VERDICT_WAITING, LEAK_CLASS_NONE, LEAK_REASON_NOT_WAITING};
@@ -130,7 +130,7 @@ static struct proof_result proof_classify(const struct proof *proof,
         return result;
     }
     size_t count;
-    const struct snapshot_wait *waits = snapshot_waits(proof->snapshot, goroutine, &count);
+    const struct snapshot_wait *waits = snapshot_waits(snapshot, goroutine, &count);
     bool needs_object = proof_needs_object(class_);
     bool moved = (goroutine->flags & (GOROUTINE_MOVED | GOROUTINE_STACK_UNKNOWN)) != 0;
     result.verdict = LEAK_VERDICT_UNKNOWN;
@@ -139,7 +139,7 @@ static struct proof_result proof_classify(const struct proof *proof,
         return result;
     }
     for (size_t i = 0; needs_object && i < count; i++) {
-        const struct snapshot_object *object = snapshot_object(proof->snapshot, waits[i].object);
+        const struct snapshot_object *object = snapshot_object(snapshot, waits[i].object);
         if (object->kind == OBJECT_UNKNOWN || object->address == 0) {
             return result;
         }
@@ -150,6 +150,18 @@ static struct proof_result proof_classify(const struct proof *proof,
         class_ = proof_refine(class_, (enum snapshot_object_kind)object->kind);
     }
     return (struct proof_result){LEAK_VERDICT_PROVED, class_, LEAK_REASON_NONE};
+}
+
+struct proof_result proof_without_heap(const struct snapshot *snapshot,
+                                       const struct snapshot_goroutine *goroutine,
+                                       enum leak_reason reason)
+{
+    struct proof_result result = proof_classify(snapshot, goroutine);
+    if (result.verdict == LEAK_VERDICT_PROVED || result.verdict == LEAK_VERDICT_UNKNOWN) {
+        result.verdict = LEAK_VERDICT_UNKNOWN;
+        result.reason = reason;
+    }
+    return result;
 }
 
 /* Marks VALUE as reached from a root. */
@@ -250,7 +262,7 @@ static struct error *proof_prepare(struct proof *proof)
     TRY(hash_map_reserve(&proof->waiters_of, snapshot_object_count(proof->snapshot)));
     for (size_t i = 0; i < proof->count; i++) {
         struct proof_result *result = &proof->results[i];
-        *result = proof_classify(proof, &proof->goroutines[i]);
+        *result = proof_classify(proof->snapshot, &proof->goroutines[i]);
         if (result->verdict == LEAK_VERDICT_PROVED && !proof_is_queued(proof, &found, i)) {
             *result =
                 (struct proof_result){LEAK_VERDICT_UNKNOWN, result->class_, LEAK_REASON_IN_TRANSIT};

@@ -32,6 +32,12 @@ void proof_destroy(struct proof *proof);
 /* The result for goroutine INDEX of the snapshot. */
 struct proof_result proof_result(const struct proof *proof, size_t index);
 
+/* What is known of GOROUTINE of SNAPSHOT where the heap cannot be read: what only another goroutine
+ * could wake is unknown for REASON, never proved. */
+struct proof_result proof_without_heap(const struct snapshot *snapshot,
+                                       const struct snapshot_goroutine *goroutine,
+                                       enum leak_reason reason);
+
 /* A stuck goroutine whose stack still refers to what another waits for: it may be the one that
  * should have woken it, and cannot. */
 struct proof_reference {

@@ -45,6 +45,8 @@ const char *leak_reason_text(enum leak_reason reason)
         [LEAK_REASON_LAYOUT_DOUBT] = "the runtime's layout did not pass its check without doubt",
         [LEAK_REASON_NO_MEMORY] = "its memory is not here: only a process or a core proves",
         [LEAK_REASON_BY_PROGRAM] = "the program's own leak detector proved it",
+        [LEAK_REASON_NO_HEAP] = "the heap could not be read",
+        [LEAK_REASON_CUT_OFF] = "the core is cut off",
     };
     return texts[reason];
 }

@@ -45,6 +45,8 @@ enum leak_reason {
     LEAK_REASON_LAYOUT_DOUBT,   /* the self-check of the runtime's layout found something odd */
     LEAK_REASON_NO_MEMORY,      /* a text or a profile: nothing to prove from */
     LEAK_REASON_BY_PROGRAM,     /* of PROVED: by the program's own leak profile, not by us */
+    LEAK_REASON_NO_HEAP,        /* the runtime's heap could not be read at all */
+    LEAK_REASON_CUT_OFF,        /* the core file ends before its memory does */
     LEAK_REASON_COUNT
 };
 

@@ -4,6 +4,7 @@
 #include "service/service_leaks.h"
 #include "base/cleanup.h"
 #include "base/clock.h"
+#include "base/string_builder.h"
 #include "goruntime/freeze.h"
 #include "leak/proof.h"
 #include "leak/witness.h"
@@ -125,11 +126,27 @@ static void service_leaks_doubt(struct service_leaks *leaks, const struct servic
                    (look == NULL || look->items[i].proved_ns == SNAPSHOT_UNKNOWN)) {
             verdict->verdict = LEAK_VERDICT_UNKNOWN;
             verdict->reason = LEAK_REASON_NOT_CONSISTENT;
+        } else if (verdict->reason == LEAK_REASON_INCOMPLETE && !leaks->proof_tried) {
+            verdict->reason = LEAK_REASON_NOT_CONSISTENT; /* a stop would have shown the rest */
         }
         if (look != NULL && look->items[i].candidate && look->items[i].strikes == 0) {
             verdict->reason = LEAK_REASON_IN_TRANSIT;
         }
     }
+}
+
+/* One line that says what ERROR, which is consumed, says, and what to do about it: its own advice
+ * or ADVICE; neither when both are NULL. */
+static struct error *service_leaks_explain(struct error *error, const char *advice, char **ret)
+{
+    struct string_builder text = {0};
+    string_builder_add(&text, error_message(error));
+    if (error_advice(error) != NULL || advice != NULL) {
+        string_builder_format(&text, " (%s)",
+                              error_advice(error) != NULL ? error_advice(error) : advice);
+    }
+    error_destroy(error);
+    return string_builder_take(&text, ret);
 }
 
 /* The stopped view; when it cannot be had (too long, too big, not permitted), the unstopped one
@@ -147,18 +164,17 @@ static struct error *service_leaks_stopped(struct service *service,
     if (code != ERROR_LIMIT && code != ERROR_PERMISSION) {
         return error;
     }
-    char *obstacle = strdup(error_message(error));
-    error_destroy(error);
-    if (obstacle == NULL) {
-        return error_no_memory();
-    }
-    error = fallback == NULL ? service_leaks_view(service, options, false, false, &fallback) : NULL;
-    if (error != NULL) {
-        free(obstacle);
-        return error;
+    CLEANUP_FREE char *obstacle = NULL;
+    TRY(service_leaks_explain(
+        error,
+        code == ERROR_LIMIT ? "allow a longer stop with --max-stop, or look at a core file" : NULL,
+        &obstacle));
+    if (fallback == NULL) {
+        TRY(service_leaks_view(service, options, false, false, &fallback));
     }
     service_leaks_doubt(fallback, NULL);
-    fallback->obstacle = obstacle;
+    fallback->obstacle = TAKE(obstacle);
+    fallback->refused = true;
     *ret = TAKE(fallback);
     return NULL;
 }
@@ -383,6 +399,84 @@ static struct error *service_leaks_name_tracer(struct service *service, struct s
     return error;
 }
 
+/* Says in LEAKS that the core file ends too early, when that is in the way. */
+static struct error *service_leaks_name_cut(struct service *service, struct service_leaks *leaks)
+{
+    size_t count;
+    bool doubt = false;
+    bool cut = target_cut(service->target) != NULL;
+    (void)snapshot_goroutines(leaks->snapshot, &count);
+    for (size_t i = 0; cut && i < count; i++) {
+        struct finding_verdict *verdict = &leaks->verdicts[i];
+        if (verdict->verdict == LEAK_VERDICT_UNKNOWN &&
+            (verdict->reason == LEAK_REASON_INCOMPLETE || verdict->reason == LEAK_REASON_NO_HEAP ||
+             verdict->reason == LEAK_REASON_OBJECT_UNKNOWN)) {
+            verdict->reason = LEAK_REASON_CUT_OFF;
+            doubt = true;
+        }
+    }
+    if (!doubt) {
+        return NULL;
+    }
+    free(leaks->obstacle);
+    if (asprintf(&leaks->obstacle,
+                 "%s ends before the memory that a proof needs (write a core where there is room "
+                 "for all "
+                 "of it)",
+                 target_name(service->target)) < 0) {
+        leaks->obstacle = NULL;
+        return error_no_memory();
+    }
+    return NULL;
+}
+
+/* The goroutines of a program whose heap cannot be read, as ERROR, which is consumed, says: nothing
+ * is proved. */
+static struct error *service_leaks_without_heap(struct service *service,
+                                                const struct service_leaks_options *options,
+                                                struct error *error, struct service_leaks **ret)
+{
+    CLEANUP(cleanup_leaks) struct service_leaks *leaks = calloc(1, sizeof *leaks);
+    CLEANUP_FREE char *obstacle = NULL;
+    TRY(service_leaks_explain(error, NULL, &obstacle));
+    if (leaks == NULL) {
+        return error_no_memory();
+    }
+    leaks->moment_ns = clock_now();
+    TRY(service_leaks_look(service, service->runtime, options, &leaks->snapshot));
+    size_t count;
+    const struct snapshot_goroutine *goroutines = snapshot_goroutines(leaks->snapshot, &count);
+    leaks->verdicts = calloc(count + 1, sizeof *leaks->verdicts);
+    if (leaks->verdicts == NULL) {
+        return error_no_memory();
+    }
+    for (size_t i = 0; i < count; i++) {
+        struct proof_result result =
+            proof_without_heap(leaks->snapshot, &goroutines[i], LEAK_REASON_NO_HEAP);
+        leaks->verdicts[i] = (struct finding_verdict){
+            (uint8_t)result.verdict, (uint8_t)result.class_, (uint8_t)result.reason};
+    }
+    leaks->analysis_ns = clock_now() - leaks->moment_ns;
+    leaks->obstacle = TAKE(obstacle);
+    leaks->refused = true;
+    *ret = TAKE(leaks);
+    return NULL;
+}
+
+/* One look alone, with what can be said when the heap cannot be read. */
+static struct error *service_leaks_look_alone(struct service *service,
+                                              const struct service_leaks_options *options,
+                                              struct service_leaks **ret)
+{
+    struct error *error = service_leaks_look_once(service, options, ret);
+    if (error == NULL) {
+        return NULL;
+    }
+    enum error_code code = error_code(error);
+    bool unreadable = code == ERROR_NOT_FOUND || code == ERROR_FAULT || code == ERROR_CORRUPT;
+    return unreadable ? service_leaks_without_heap(service, options, error, ret) : error;
+}
+
 /* Looks as OPTIONS ask, with the lock held. */
 static struct error *service_leaks_take(struct service *service,
                                         const struct service_leaks_options *options,
@@ -393,11 +487,12 @@ static struct error *service_leaks_take(struct service *service,
     }
     uint64_t stopped = target_stopped_ns(service->target);
     TRY(service_prepare(service));
-    TRY(options->watch == NULL ? service_leaks_look_once(service, options, ret)
+    TRY(options->watch == NULL ? service_leaks_look_alone(service, options, ret)
                                : service_leaks_observe(service, options, ret));
     (*ret)->stopped_ns = options->watch == NULL ? target_stopped_ns(service->target) - stopped
                                                 : (*ret)->watch.stopped_ns;
-    return service_leaks_name_tracer(service, *ret);
+    TRY(service_leaks_name_tracer(service, *ret));
+    return service_leaks_name_cut(service, *ret);
 }
 
 struct error *service_find_leaks(struct service *service,

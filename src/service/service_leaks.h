@@ -36,8 +36,9 @@ struct service_leaks {
     uint64_t analysis_ns;  /* time from the copy to the verdicts */
     uint64_t moment_ns;    /* monotonic time of the look */
     bool proof_tried;      /* the memory was of one moment */
-    char *obstacle;        /* why nothing could be proved, one line, or NULL */
-    char *witness;         /* lines "what  where" of the path from a root, for explain; or NULL */
+    bool refused; /* the memory of one moment was wanted and could not be had: obstacle says why */
+    char *obstacle; /* why nothing could be proved, one line, or NULL */
+    char *witness;  /* lines "what  where" of the path from a root, for explain; or NULL */
 };
 
 /* Answers for SERVICE. The program runs when this returns, whatever happened.

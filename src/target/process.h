@@ -34,10 +34,10 @@ void process_info_deinit(struct process_info *info);
 /* All process ids, ascending; *RET is the caller's heap array. */
 NODISCARD struct error *process_list(pid_t **ret, size_t *count_ret);
 
-/* Why the memory of PID cannot be read and what to do about it, as an ERROR_PERMISSION; looks at
- * users, yama's ptrace_scope, capabilities, user namespaces, dumpable. (A tracer does not hinder
- * reading; target_stop names it.) */
-NODISCARD struct error *process_explain_permission(pid_t pid);
+/* Why the system refuses WHAT ("cannot be stopped": the message begins with it) of PID and what to
+ * do about it, as an ERROR_PERMISSION; looks at users, yama's ptrace_scope, capabilities, user
+ * namespaces, dumpable. (A tracer does not hinder reading; target_stop names it.) */
+NODISCARD struct error *process_explain_permission(pid_t pid, const char *what);
 
 /* What descriptor FD of PID is, as one line for people: "tcp 10.0.0.7:51234 -> 10.0.0.9:5432",
  * "tcp 0.0.0.0:80 listening", "udp ...", "unix @name or path", "pipe 4711", "eventfd", "inotify",

@@ -82,49 +82,46 @@ static bool process_permission_undumpable(pid_t pid, const struct process_permis
 }
 
 /* The refusal although we have CAP_SYS_PTRACE. */
-static struct error *process_permission_despite(pid_t pid)
+static struct error *process_permission_despite(pid_t pid, const char *what)
 {
     bool known;
     bool same = proc_same_namespace(pid, "user", &known);
     if (process_permission_scope() >= 3) {
-        return error_advise(
-            error_create(
-                ERROR_PERMISSION,
-                "cannot read the memory of process %d: kernel.yama.ptrace_scope is 3, which "
-                "forbids it to everyone",
-                (int)pid),
-            "boot with a ptrace_scope below 3, or take a core file");
+        return error_advise(error_create(ERROR_PERMISSION,
+                                         "%s: kernel.yama.ptrace_scope is 3, which "
+                                         "forbids it to everyone",
+                                         what),
+                            "boot with a ptrace_scope below 3, or take a core file");
     }
     if (!same) {
-        return error_advise(
-            error_create(ERROR_PERMISSION,
-                         "cannot read the memory of process %d: it is in another user namespace, "
-                         "where our CAP_SYS_PTRACE does not count",
-                         (int)pid),
-            "run as root of the host, outside of any user namespace");
+        return error_advise(error_create(ERROR_PERMISSION,
+                                         "%s: it is in another user namespace, "
+                                         "where our CAP_SYS_PTRACE does not count",
+                                         what),
+                            "run as root of the host, outside of any user namespace");
     }
     return error_advise(
         error_create(ERROR_PERMISSION,
-                     "cannot read the memory of process %d: a security module or a seccomp filter "
+                     "%s: a security module or a seccomp filter "
                      "refuses it",
-                     (int)pid),
+                     what),
         "look for a denial in the kernel log (SELinux: ausearch -m avc; AppArmor: dmesg), or run "
         "outside of the container");
 }
 
 /* The refusal because the ids differ and we lack CAP_SYS_PTRACE. */
-static struct error *process_permission_other(pid_t pid, const struct process_permission *ours,
+static struct error *process_permission_other(const char *what,
+                                              const struct process_permission *ours,
                                               const struct process_permission *theirs)
 {
     struct passwd *entry = getpwuid((uid_t)theirs->users[1]);
     char number[32];
     (void)snprintf(number, sizeof number, "%lu", theirs->users[1]);
     const char *user = entry == NULL ? number : entry->pw_name;
-    struct error *error = error_create(
-        ERROR_PERMISSION,
-        "cannot read the memory of process %d: it runs as user %s and we are user %lu without "
-        "CAP_SYS_PTRACE",
-        (int)pid, user, ours->users[1]);
+    struct error *error = error_create(ERROR_PERMISSION,
+                                       "%s: it runs as user %s and we are user %lu without "
+                                       "CAP_SYS_PTRACE",
+                                       what, user, ours->users[1]);
     if (ours->users[1] == 0) {
         return error_advise(error,
                             "give this container the capability: docker run --cap-add=SYS_PTRACE, "
@@ -137,13 +134,13 @@ static struct error *process_permission_other(pid_t pid, const struct process_pe
 }
 
 /* The refusal by yama's SCOPE to the same user. */
-static struct error *process_permission_yama(pid_t pid, int scope)
+static struct error *process_permission_yama(const char *what, int scope)
 {
     struct error *error =
         error_create(ERROR_PERMISSION,
-                     "cannot read the memory of process %d: kernel.yama.ptrace_scope is %d, which "
+                     "%s: kernel.yama.ptrace_scope is %d, which "
                      "allows it %s",
-                     (int)pid, scope,
+                     what, scope,
                      scope == 1   ? "only for our own children and for CAP_SYS_PTRACE"
                      : scope == 2 ? "only for CAP_SYS_PTRACE"
                                   : "to no one");
@@ -157,7 +154,7 @@ static struct error *process_permission_yama(pid_t pid, int scope)
         error, "run as root (sudo), or allow it to everyone: sysctl kernel.yama.ptrace_scope=0");
 }
 
-struct error *process_explain_permission(pid_t pid)
+struct error *process_explain_permission(pid_t pid, const char *what)
 {
     char who[16];
     struct process_permission ours;
@@ -166,34 +163,30 @@ struct error *process_explain_permission(pid_t pid)
     TRY(process_permission_init(&theirs, who));
     TRY(process_permission_init(&ours, "self"));
     if ((ours.effective >> PROCESS_PERMISSION_SYS_PTRACE & 1) != 0) {
-        return process_permission_despite(pid);
+        return process_permission_despite(pid, what);
     }
     if (!process_permission_all(theirs.users, ours.users[0]) ||
         !process_permission_all(theirs.groups, ours.groups[0])) {
-        return process_permission_other(pid, &ours, &theirs);
+        return process_permission_other(what, &ours, &theirs);
     }
     if (process_permission_undumpable(pid, &theirs)) {
         return error_advise(
             error_create(ERROR_PERMISSION,
-                         "cannot read the memory of process %d: it is marked as not dumpable (its "
+                         "%s: it is marked as not dumpable (its "
                          "file is not readable to us, has capabilities, or it asked for this)",
-                         (int)pid),
+                         what),
             "run as root: sudo");
     }
     if ((theirs.permitted & ~ours.permitted) != 0) {
         return error_advise(
-            error_create(ERROR_PERMISSION,
-                         "cannot read the memory of process %d: it has capabilities that we lack",
-                         (int)pid),
+            error_create(ERROR_PERMISSION, "%s: it has capabilities that we lack", what),
             "run as root: sudo");
     }
     int scope = process_permission_scope();
     if (scope >= 1) {
-        return process_permission_yama(pid, scope);
+        return process_permission_yama(what, scope);
     }
-    return error_advise(
-        error_create(ERROR_PERMISSION,
-                     "cannot read the memory of process %d: a security module%s refuses it",
-                     (int)pid, ours.secured ? " or a seccomp filter" : ""),
-        "run as root (sudo), or outside of the container");
+    return error_advise(error_create(ERROR_PERMISSION, "%s: a security module%s refuses it", what,
+                                     ours.secured ? " or a seccomp filter" : ""),
+                        "run as root (sudo), or outside of the container");
 }

@@ -14,6 +14,7 @@ void target_destroy(struct target *target)
     target_mappings_deinit(&target->mappings);
     free(target->name);
     free(target->executable);
+    free(target->cut);
     target->operations->destroy(target);
 }
 
@@ -35,6 +36,11 @@ pid_t target_pid(const struct target *target)
 const char *target_name(const struct target *target)
 {
     return target->name;
+}
+
+const char *target_cut(const struct target *target)
+{
+    return target->cut;
 }
 
 const char *target_executable(const struct target *target)

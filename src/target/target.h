@@ -102,6 +102,10 @@ pid_t target_pid(const struct target *target);
 /* One line that names TARGET for messages: "process 4711 (etcd)" or "core file ./core.4711". */
 const char *target_name(const struct target *target);
 
+/* How much of TARGET is missing, "is cut off: ...", NULL when it is whole as far as is known.
+ * Only a core file that ends before its headers promise is not. */
+const char *target_cut(const struct target *target);
+
 /* The path of the main executable as the target knew it, "" when unknown. */
 const char *target_executable(const struct target *target);
 

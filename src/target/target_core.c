@@ -11,6 +11,7 @@
 #include <elf.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -283,7 +284,7 @@ static struct error *target_core_map(struct target_core *core)
 }
 
 /* Says when the file ends before the memory that its headers promise. */
-static void target_core_warn_cut(const struct target_core *core)
+static struct error *target_core_warn_cut(struct target_core *core)
 {
     uint64_t end = 0;
     for (size_t i = 0; i < core->loads.count; i++) {
@@ -293,11 +294,16 @@ static void target_core_warn_cut(const struct target_core *core)
             end = load->offset + size;
         }
     }
-    if (end > core->size) {
-        log_line(LOG_LEVEL_WARNING,
-                 "%s is cut off: its headers tell of %llu bytes, it has %llu; the rest is unknown",
-                 core->head.name, (unsigned long long)end, (unsigned long long)core->size);
+    if (end <= core->size) {
+        return NULL;
     }
+    if (asprintf(&core->head.cut, "is cut off: its headers tell of %llu bytes, it has %llu",
+                 (unsigned long long)end, (unsigned long long)core->size) < 0) {
+        core->head.cut = NULL;
+        return error_no_memory();
+    }
+    log_line(LOG_LEVEL_WARNING, "%s %s; the rest is unknown", core->head.name, core->head.cut);
+    return NULL;
 }
 
 /* Opens the file and sets the names. */
@@ -331,7 +337,7 @@ static struct error *target_core_init(struct target_core *core, const char *path
 {
     TRY(target_core_open(core, path));
     TRY(target_core_segments(core));
-    target_core_warn_cut(core);
+    TRY(target_core_warn_cut(core));
     core->head.pid = core->facts.pid;
     if (core->head.pid == 0 && core->threads.count > 0) {
         core->head.pid = core->threads.items[0].tid;

@@ -35,6 +35,7 @@ struct target {
     pid_t pid;
     char *name;
     char *executable;
+    char *cut; /* as target_cut says */
     struct target_mapping_list mappings;
     bool stopped;
     uint64_t stopped_ns;

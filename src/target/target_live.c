@@ -380,7 +380,9 @@ static struct error *target_live_open_memory(struct target_live *live)
         return NULL;
     }
     if (errno == EACCES || errno == EPERM) {
-        return process_explain_permission(live->head.pid);
+        (void)snprintf(path, sizeof path, "cannot read the memory of process %d",
+                       (int)live->head.pid);
+        return process_explain_permission(live->head.pid, path);
     }
     return error_errno(errno, "cannot open %s", path);
 }

@@ -168,7 +168,7 @@ static struct error *target_stop_seize(struct target_stop *stop, pid_t tid, bool
             return target_stop_error_gone(stop);
         }
         if (attempt == TARGET_STOP_ATTEMPTS) {
-            return process_explain_permission(stop->pid);
+            return process_explain_permission(stop->pid, "cannot be stopped");
         }
         sched_yield();
     }
