@@ -127,10 +127,10 @@ static struct error *command_export_find_format(const struct options *options,
     if (*ret != NULL) {
         return NULL;
     }
-    struct error *error = path == NULL ? error_create(ERROR_USAGE, "no format")
-                                       : error_create(ERROR_USAGE, "'%s' tells no format", path);
-    return error_advise(error, "give --format, or --output a name like stacks.svg; unpark export "
-                               "--help lists the formats");
+    const char *advice = "give --format, or --output a name like stacks.svg; unpark export --help "
+                         "lists the formats";
+    return path == NULL ? error_create(ERROR_USAGE, "no format (%s)", advice)
+                        : error_create(ERROR_USAGE, "'%s' tells no format (%s)", path, advice);
 }
 
 /* Whether findings are to be looked for; refuses what excludes each other. */

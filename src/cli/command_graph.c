@@ -85,7 +85,8 @@ static struct error *command_graph_find_format(const struct options *options,
         }
     }
     name = name == NULL ? "dot" : name;
-    for (size_t i = 0; i < count; i++) {
+    *ret = &formats[0];
+    for (size_t i = 1; i < count; i++) {
         if (strcmp(formats[i].name, name) == 0) {
             *ret = &formats[i];
         }
@@ -199,7 +200,7 @@ static struct error *command_graph_select(const struct options *options,
 static struct error *command_graph_run(struct invocation *invocation, int *exit_ret)
 {
     const struct options *options = &invocation->options;
-    const struct graph_format *format = NULL;
+    const struct graph_format *format = &graph_formats(&(size_t){0})[0];
     const char *target;
     TRY(command_graph_find_format(options, &format));
     TRY(option_sets_target(options, &target));

@@ -143,17 +143,14 @@ static struct error *graph_svg_objects(struct graph_svg *run)
 static void graph_svg_edge(struct graph_svg *run, size_t from, size_t to, const char *class_)
 {
     bool ahead = run->layout.columns[to] > run->layout.columns[from];
-    uint64_t x1 = graph_svg_x(run, from) + GRAPH_SVG_BOX;
-    uint64_t x2 = graph_svg_x(run, to) + (ahead ? 0 : GRAPH_SVG_BOX);
-    uint64_t y1 = graph_svg_y(run, from) + GRAPH_SVG_HEIGHT / 2;
-    uint64_t y2 = graph_svg_y(run, to) + GRAPH_SVG_HEIGHT / 2 + (ahead ? 0 : 8);
-    uint64_t bend = GRAPH_SVG_GAP / 2;
+    unsigned long long x1 = graph_svg_x(run, from) + GRAPH_SVG_BOX;
+    unsigned long long x2 = graph_svg_x(run, to) + (ahead ? 0 : GRAPH_SVG_BOX);
+    unsigned long long y1 = graph_svg_y(run, from) + GRAPH_SVG_HEIGHT / 2;
+    unsigned long long y2 = graph_svg_y(run, to) + GRAPH_SVG_HEIGHT / 2 + (ahead ? 0 : 8);
+    const unsigned long long bend = GRAPH_SVG_GAP / 2;
     struct string_builder path = {0};
-    string_builder_format(&path, "M%llu %llu C%llu %llu,%llu %llu,%llu %llu",
-                          (unsigned long long)x1, (unsigned long long)y1,
-                          (unsigned long long)(x1 + bend), (unsigned long long)y1,
-                          (unsigned long long)(ahead ? x2 - bend : x2 + bend),
-                          (unsigned long long)y2, (unsigned long long)x2, (unsigned long long)y2);
+    string_builder_format(&path, "M%llu %llu C%llu %llu,%llu %llu,%llu %llu", x1, y1, x1 + bend, y1,
+                          ahead ? x2 - bend : x2 + bend, y2, x2, y2);
     emit_sink_add(run->sink, "<path marker-end=\"url(#a)\" class=\"");
     emit_sink_add(run->sink, class_);
     emit_sink_add(run->sink, "\" d=\"");

@@ -321,7 +321,7 @@ static struct error *pprof_file_resolve(struct pprof_file *file, const uint64_t 
     for (size_t i = 0; i < file->comments.count; i++) {
         TRY(pprof_file_string(file, file->comments.items[i], &string));
     }
-    for (size_t i = 0; i < file->lines.count; i++) {
+    for (size_t i = 0; ids != NULL && i < file->lines.count; i++) {
         file->lines.items[i].function = pprof_file_function(file, ids[i]);
         if (ids[i] != 0 && file->lines.items[i].function == UINT32_MAX) {
             return error_create(ERROR_CORRUPT, "pprof file: there is no function %llu",

@@ -384,8 +384,11 @@ def test_stopped_target_stays_stopped(newest):
         for words in LOOKS.values():
             result = run_unpark(*words, program.pid)
             assert result.code == 0 and result.err == "", result
+            # A thread that is let go steps back into the stop when it gets a processor, before any code of its own.
+            deadline = time.monotonic() + 60
+            while not all(re.search(r"^State:\s+T", text, re.M) for text in threads_of(program.pid)):
+                assert time.monotonic() < deadline, threads_of(program.pid)
             for text in threads_of(program.pid):
-                assert re.search(r"^State:\s+T", text, re.M), text
                 assert re.search(r"^TracerPid:\s+0$", text, re.M), text
         os.kill(program.pid, signal.SIGCONT)
         assert program.ask("sum") == "same\n"

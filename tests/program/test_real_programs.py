@@ -210,7 +210,7 @@ def every_stack(target, *words):
 
 
 # How many goroutines at least rest in each when it does nothing.
-RESTING = {"etcd": 30, "prometheus": 25, "syncthing": 40, "caddy": 6, "dlv": 3, "gops": 1, "esbuild": 2}
+RESTING = {"etcd": 25, "prometheus": 20, "syncthing": 30, "caddy": 6, "dlv": 3, "gops": 1, "esbuild": 2}
 
 
 @pytest.mark.parametrize("name", RESTING)
