@@ -8,7 +8,9 @@
 #include "emit/dump.h"
 #include "emit/leaks.h"
 #include "service/service_leaks.h"
+#include "snapshot/scrub.h"
 #include <stdlib.h>
+#include <string.h>
 
 CLEANUP_DEFINE(service, struct service, service_close)
 CLEANUP_DEFINE(leaks, struct service_leaks, service_leaks_destroy)
@@ -85,13 +87,9 @@ static const struct option command_leaks_every = {
 /* What is shown and how. */
 static const struct option_group *command_leaks_view_group(void)
 {
-    static const struct option *const options[] = {&command_leaks_goroutine,
-                                                   &command_leaks_only,
-                                                   &command_leaks_user,
-                                                   &command_leaks_limit,
-                                                   &command_leaks_format,
-                                                   &command_leaks_json,
-                                                   NULL};
+    static const struct option *const options[] = {
+        &command_leaks_goroutine, &command_leaks_only, &command_leaks_user, &command_leaks_limit,
+        &command_leaks_format,    &command_leaks_json, &option_scrub,       NULL};
     static const struct option_group group = {"What to show", options};
     return &group;
 }
@@ -205,6 +203,32 @@ static struct error *command_leaks_index(const struct service_leaks *leaks, int6
     return NULL;
 }
 
+/* Takes the secrets out of *TEXT, a heap string or NULL. */
+static struct error *command_leaks_scrub_text(char **text)
+{
+    struct string_builder clean = {0};
+    if (*text == NULL) {
+        return NULL;
+    }
+    scrub_text(&clean, *text, strlen(*text));
+    char *scrubbed;
+    TRY(string_builder_take(&clean, &scrubbed));
+    free(*text);
+    *text = scrubbed;
+    return NULL;
+}
+
+/* Takes the secrets out of what will be written of LEAKS, when OPTIONS say so. */
+static struct error *command_leaks_scrub(const struct options *options, struct service_leaks *leaks)
+{
+    if (!options_has(options, &option_scrub)) {
+        return NULL;
+    }
+    TRY(snapshot_scrub(leaks->snapshot));
+    TRY(command_leaks_scrub_text(&leaks->obstacle));
+    return command_leaks_scrub_text(&leaks->witness);
+}
+
 /* What is written of LEAKS. OUTCOME is that of a watch, or NULL. */
 static struct leaks_view command_leaks_view(const struct invocation *invocation,
                                             const struct service_leaks *leaks,
@@ -213,7 +237,9 @@ static struct leaks_view command_leaks_view(const struct invocation *invocation,
     const struct options *options = &invocation->options;
     const struct service_watch_summary *watch = &leaks->watch;
     const char *target = NULL;
-    error_destroy(option_sets_target(options, &target));
+    if (!options_has(options, &option_scrub)) {
+        error_destroy(option_sets_target(options, &target));
+    }
     return (struct leaks_view){
         .snapshot = leaks->snapshot,
         .verdicts = leaks->verdicts,
@@ -303,10 +329,11 @@ static struct error *command_leaks_say(const struct command_leaks_news *news,
 }
 
 /* Says what is new; with lines on stdout, writes that, too. */
-static struct error *command_leaks_looked(void *context, const struct service_leaks *leaks,
+static struct error *command_leaks_looked(void *context, struct service_leaks *leaks,
                                           const size_t *fresh, size_t count)
 {
     const struct command_leaks_news *news = context;
+    TRY(command_leaks_scrub(&news->invocation->options, leaks));
     const struct leaks_view view = command_leaks_view(news->invocation, leaks, NULL);
     CLEANUP(string_builder_deinit) struct string_builder text = {0};
     size_t said = 0;
@@ -445,6 +472,7 @@ static struct error *command_leaks_run(struct invocation *invocation, int *exit_
     TRY(options_has(options, &command_leaks_watch_for)
             ? command_leaks_observe(invocation, service, goid, &news, &outcome, &leaks)
             : command_leaks_find(invocation, service, goid, &leaks));
+    TRY(command_leaks_scrub(options, leaks));
     const struct leaks_view view = command_leaks_view(invocation, leaks, &outcome);
     TRY(command_leaks_write(&view, leaks, form, goid, &output));
     *exit_ret = command_leaks_exit(options, leaks, &outcome);

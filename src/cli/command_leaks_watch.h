@@ -10,7 +10,7 @@ struct command_leaks_plan {
     uint64_t every_ns;    /* between the beginnings of two looks */
     struct service_leaks_options look;
     /* Called after each look, with FRESH findings (indices) that no look before had. */
-    struct error *(*looked)(void *context, const struct service_leaks *leaks, const size_t *fresh,
+    struct error *(*looked)(void *context, struct service_leaks *leaks, const size_t *fresh,
                             size_t count);
     void *context;
 };

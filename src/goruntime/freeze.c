@@ -107,6 +107,7 @@ struct error *freeze_create(struct goruntime *runtime, const struct freeze_optio
     if (error == NULL) {
         error = freeze_take(freeze, runtime->target, &survey, options);
     }
+    error = copy_explain_memory(error, "a copy of what the proof reads", survey.bytes);
     freeze_survey_deinit(&survey);
     if (error != NULL) {
         freeze_destroy(freeze);

@@ -11,6 +11,7 @@
 #include "service/service_internal.h"
 #include "service/service_leaks_file.h"
 #include "service/service_watch_internal.h"
+#include "target/copy.h"
 #include "target/process.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -78,20 +79,13 @@ static struct error *service_leaks_keep(struct service_leaks *leaks, const struc
     return NULL;
 }
 
-/* One view, frozen or not, and what it proves. TRUSTED: treat the view as consistent, to see
- * whether a stop would be worth it. */
-static struct error *service_leaks_view(struct service *service,
-                                        const struct service_leaks_options *options, bool stop,
-                                        bool trusted, struct service_leaks **ret)
+/* What FREEZE proves, into LEAKS. */
+static struct error *service_leaks_prove(struct service *service,
+                                         const struct service_leaks_options *options,
+                                         const struct freeze *freeze, bool trusted,
+                                         struct service_leaks *leaks)
 {
-    CLEANUP(cleanup_leaks) struct service_leaks *leaks = calloc(1, sizeof *leaks);
-    CLEANUP(cleanup_freeze) struct freeze *freeze = NULL;
     CLEANUP(cleanup_proof) struct proof *proof = NULL;
-    if (leaks == NULL) {
-        return error_no_memory();
-    }
-    struct freeze_options how = {.stop = stop, .max_stop_ns = options->max_stop_ns};
-    TRY(service_name_error(service, freeze_create(service->runtime, &how, &freeze)));
     uint64_t start = clock_now();
     leaks->moment_ns = start;
     TRY(service_leaks_look(service, freeze_runtime(freeze), options, &leaks->snapshot));
@@ -104,6 +98,25 @@ static struct error *service_leaks_view(struct service *service,
         TRY(witness_find(proof, options->explain, &leaks->witness));
     }
     leaks->analysis_ns = clock_now() - start;
+    return NULL;
+}
+
+/* One view, frozen or not, and what it proves. TRUSTED: treat the view as consistent, to see
+ * whether a stop would be worth it. */
+static struct error *service_leaks_view(struct service *service,
+                                        const struct service_leaks_options *options, bool stop,
+                                        bool trusted, struct service_leaks **ret)
+{
+    CLEANUP(cleanup_leaks) struct service_leaks *leaks = calloc(1, sizeof *leaks);
+    CLEANUP(cleanup_freeze) struct freeze *freeze = NULL;
+    if (leaks == NULL) {
+        return error_no_memory();
+    }
+    struct freeze_options how = {.stop = stop, .max_stop_ns = options->max_stop_ns};
+    TRY(service_name_error(service, freeze_create(service->runtime, &how, &freeze)));
+    TRY(service_name_error(
+        service, copy_explain_memory(service_leaks_prove(service, options, freeze, trusted, leaks),
+                                     "analysing a copy", freeze_size(freeze))));
     leaks->stopped_ns = freeze_stopped_ns(freeze);
     leaks->copied_bytes = freeze_size(freeze);
     leaks->proof_tried = freeze_is_consistent(freeze);
@@ -161,7 +174,8 @@ static struct error *service_leaks_stopped(struct service *service,
         return NULL;
     }
     enum error_code code = error_code(error);
-    if (code != ERROR_LIMIT && code != ERROR_PERMISSION) {
+    bool without = code == ERROR_OUT_OF_MEMORY && fallback != NULL;
+    if (code != ERROR_LIMIT && code != ERROR_PERMISSION && !without) {
         return error;
     }
     CLEANUP_FREE char *obstacle = NULL;
@@ -501,10 +515,11 @@ struct error *service_find_leaks(struct service *service,
 {
     CLEANUP(cleanup_leaks) struct service_leaks *leaks = NULL;
     (void)pthread_mutex_lock(&service->lock);
-    struct error *error = service_leaks_take(service, options, &leaks);
+    struct error *error =
+        copy_explain_memory(service_leaks_take(service, options, &leaks), "looking for leaks", 0);
     (void)pthread_mutex_unlock(&service->lock);
     TRY(error);
-    TRY(service_leaks_judge(leaks, options));
+    TRY(copy_explain_memory(service_leaks_judge(leaks, options), "looking for leaks", 0));
     *ret = TAKE(leaks);
     return NULL;
 }

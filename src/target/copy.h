@@ -19,10 +19,15 @@ NODISCARD struct error *copy_create(struct target *base, struct target **ret);
 
 /* Plans the fetch of COUNT ranges and prepares populated memory for it, with a margin for what is
  * new by then; before the stop, because fresh memory is what takes long. To be called once, while
- * COPY holds nothing. ERROR_LIMIT (with the estimate in the message) when the machine's or our
- * cgroup's headroom does not hold it. */
+ * COPY holds nothing. ERROR_LIMIT (with the estimate in the message) when the machine's, our
+ * cgroup's or our resource limits' headroom does not hold it. */
 NODISCARD struct error *copy_reserve(struct target *copy, const struct copy_range *ranges,
                                      size_t count);
+
+/* Makes an ERROR_OUT_OF_MEMORY that says nothing say how much DEED ("a copy") needs, about SIZE
+ * bytes (0: not known), how much is free to us (the machine, our cgroup, RLIMIT_AS and
+ * RLIMIT_DATA), and what to do. Consumes and returns ERROR; NULL and others pass. */
+NODISCARD struct error *copy_explain_memory(struct error *error, const char *deed, uint64_t size);
 
 /* Fetches what was reserved, as copy_fetch does. */
 NODISCARD struct error *copy_fetch_reserved(struct target *copy, uint64_t deadline_ns);

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #ifndef MADV_POPULATE_WRITE
@@ -54,11 +55,30 @@ static uint64_t copy_read_number(const char *path, const char *name)
     return value;
 }
 
-/* Bytes that may still be used: the machine's available memory and our cgroup's headroom. */
+/* The smaller of ROOM and what resource limit KIND leaves when the field NAME of our status, in
+ * KiB, counts against it. */
+static uint64_t copy_limit(uint64_t room, __rlimit_resource_t kind, const char *name)
+{
+    struct rlimit limit;
+    if (getrlimit(kind, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY) {
+        return room;
+    }
+    uint64_t used = copy_read_number("/proc/self/status", name);
+    if (used == UINT64_MAX) {
+        return room;
+    }
+    uint64_t left = limit.rlim_cur / 1024 > used ? limit.rlim_cur - used * 1024 : 0;
+    return left < room ? left : room;
+}
+
+/* Bytes that may still be used: the machine's available memory, our cgroup's headroom and that of
+ * our resource limits. */
 static uint64_t copy_headroom(void)
 {
     uint64_t room = copy_read_number("/proc/meminfo", "MemAvailable:");
     room = room == UINT64_MAX ? room : room * 1024;
+    room = copy_limit(room, RLIMIT_AS, "VmSize:");
+    room = copy_limit(room, RLIMIT_DATA, "VmData:");
     char line[512];
     FILE *file = fopen("/proc/self/cgroup", "re");
     while (file != NULL && fgets(line, sizeof line, file) != NULL) {
@@ -122,6 +142,33 @@ static void copy_run(void *(*work)(void *), void *argument, unsigned readers)
     }
 }
 
+/* What to do when memory does not suffice. */
+static const char copy_advice[] =
+    "give Unpark more memory (ulimit -v, the container's limit), or write a core file and read "
+    "that elsewhere";
+
+struct error *copy_explain_memory(struct error *error, const char *deed, uint64_t size)
+{
+    if (error == NULL || error_code(error) != ERROR_OUT_OF_MEMORY || error_advice(error) != NULL) {
+        return error;
+    }
+    error_destroy(error);
+    uint64_t room = copy_headroom();
+    char need[64] = "";
+    char free_text[64] = "there is";
+    if (size > 0) {
+        (void)snprintf(need, sizeof need, "about %llu MiB and some for itself, ",
+                       (unsigned long long)((size + (1 << 20) - 1) >> 20));
+    }
+    if (room != UINT64_MAX) {
+        (void)snprintf(free_text, sizeof free_text, "the %llu MiB that are free",
+                       (unsigned long long)(room >> 20));
+    }
+    return error_advise(error_create(ERROR_OUT_OF_MEMORY, "out of memory: %s needs %smore than %s",
+                                     deed, need, free_text),
+                        "%s", copy_advice);
+}
+
 struct error *copy_add_block(struct copy *copy, size_t size)
 {
     if (size > (SIZE_MAX >> 1)) {
@@ -133,13 +180,13 @@ struct error *copy_add_block(struct copy *copy, size_t size)
         return error_advise(
             error_create(ERROR_LIMIT, "a copy needs %llu MiB of memory and %llu MiB are free",
                          (unsigned long long)(size >> 20), (unsigned long long)(room >> 20)),
-            "give Unpark more memory, or write a core file and read that elsewhere");
+            "%s", copy_advice);
     }
     struct copy_block block = {.size = size};
     block.memory = mmap(NULL, size, PROT_READ | PROT_WRITE,
                         MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (block.memory == MAP_FAILED) {
-        return error_no_memory();
+        return copy_explain_memory(error_no_memory(), "a copy", size);
     }
     if (size >= COPY_BLOCK_MIN) {
         madvise(block.memory, size, MADV_HUGEPAGE);

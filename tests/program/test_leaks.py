@@ -471,6 +471,27 @@ def test_stop_that_takes_too_long(leaky):
     assert text.code == 5 and len(text.err.splitlines()) == 1, text
 
 
+def test_memory_that_does_not_suffice(leaky):
+    """What it would take is said, what there is, and what to do."""
+    limited = ["sh", "-c", 'ulimit -v 60000 && exec "$@"', "sh"]
+    if run_unpark("version", prefix=limited).code != 0:
+        pytest.skip("built with a sanitizer, which needs more address space than that")
+    result = run_unpark("leaks", leaky.pid, "--json", prefix=limited)
+    assert result.code in (5, 6) and result.out == "" and len(result.err.splitlines()) == 1, result
+    assert re.search(r"needs .*MiB.*free.*\(give Unpark more memory", result.err), result
+
+
+def test_scrubbed(service, leaky):
+    plain = leaks(leaky.pid, "--json").out
+    scrubbed = leaks(leaky.pid, "--json", "--scrub")
+    assert scrubbed.code == 1 and re.search(r'"address":"0x', plain) and not re.search("0x[0-9a-f]{5}", scrubbed.out)
+    check_schema(scrubbed.json())
+    text = leaks(leaky.pid, "--scrub")
+    assert "PROVED STUCK" in text.out and not re.search("0x[0-9a-f]{5}", text.out), text
+    path = leaks_json(service.pid, "--freeze", "always", "--goroutine", 1, "--scrub", codes=(0,))
+    assert not re.search("0x[0-9a-f]{5}", str(path["goroutine"]["witness"]))
+
+
 def test_doubt_is_said_on_stderr(leaky):
     text = leaks(leaky.pid, "--freeze", "never")
     assert text.code == 5 and len(text.err.splitlines()) == 1, text
