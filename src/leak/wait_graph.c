@@ -24,6 +24,7 @@ struct wait_graph_builder {
     VECTOR(struct wait_graph_group) groups;
     VECTOR(struct wait_graph_object) objects;
     VECTOR(struct wait_graph_wait) waits;
+    VECTOR(uint32_t) last; /* by wait: the last goroutine counted, so that it is counted once */
     VECTOR(struct wait_graph_reach) reaches;
     struct hash_map nodes; /* signature: object node */
     struct hash_map edges; /* object node, group, direction: wait or reach + 1 */
@@ -44,6 +45,7 @@ static void wait_graph_builder_deinit(struct wait_graph_builder *builder)
     vector_deinit(&builder->groups);
     vector_deinit(&builder->objects);
     vector_deinit(&builder->waits);
+    vector_deinit(&builder->last);
     vector_deinit(&builder->reaches);
     hash_map_deinit(&builder->nodes);
     hash_map_deinit(&builder->edges);
@@ -193,9 +195,9 @@ static uint64_t wait_graph_edge_key(uint32_t object, uint32_t group, uint32_t ki
     return ((uint64_t)object << 32 | group) * 0x9e3779b97f4a7c15u + kind;
 }
 
-/* Adds one wait. */
+/* Adds one wait of goroutine MEMBER of GROUP. */
 static struct error *wait_graph_add_wait(struct wait_graph_builder *builder, uint32_t group,
-                                         const struct snapshot_wait *wait, uint64_t goroutines)
+                                         uint32_t member, const struct snapshot_wait *wait)
 {
     uint32_t object;
     uint32_t node;
@@ -209,23 +211,13 @@ static struct error *wait_graph_add_wait(struct wait_graph_builder *builder, uin
         struct wait_graph_wait item = {
             .group = node, .object = object, .direction = wait->direction};
         TRY(vector_append(&builder->waits, item));
+        TRY(vector_append(&builder->last, (uint32_t)WAIT_GRAPH_NONE));
     }
-    builder->waits.items[*edge].goroutines += goroutines;
+    if (builder->last.items[*edge] != member) {
+        builder->last.items[*edge] = member;
+        builder->waits.items[*edge].goroutines += builder->goroutines[member].count;
+    }
     return NULL;
-}
-
-/* True when an earlier one of WAITS leads over the same edge as number AT. */
-static bool wait_graph_is_repeated(const struct wait_graph_builder *builder,
-                                   const struct snapshot_wait *waits, size_t at)
-{
-    uint32_t node = builder->node_of[waits[at].object];
-    for (size_t i = 0; i < at && node != WAIT_GRAPH_NONE; i++) {
-        if (builder->node_of[waits[i].object] == node &&
-            waits[i].direction == waits[at].direction) {
-            return true;
-        }
-    }
-    return false;
 }
 
 /* Adds all waits. */
@@ -241,9 +233,7 @@ static struct error *wait_graph_add_waits(struct wait_graph_builder *builder)
                 if (!wait_graph_has(builder, waits[k].object)) {
                     continue;
                 }
-                bool repeated = wait_graph_is_repeated(builder, waits, k);
-                TRY(wait_graph_add_wait(builder, (uint32_t)i, &waits[k],
-                                        repeated ? 0 : builder->goroutines[member].count));
+                TRY(wait_graph_add_wait(builder, (uint32_t)i, member, &waits[k]));
             }
         }
     }
