@@ -64,6 +64,9 @@ static uint64_t dump_text_write_summed(struct dump_text *text,
                                        const struct dump_text_record *record)
 {
     struct wait_summary summary;
+    if (snapshot_object_count(text->view->snapshot) == 0) {
+        return record->goroutines;
+    }
     wait_summarizer_sum(&text->waits, record->members, record->count, &summary);
     for (size_t i = 0; i < summary.count; i++) {
         dump_text_wait_item(text, &summary.items[i], i == 0 || !summary.alternatives);

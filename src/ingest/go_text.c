@@ -57,6 +57,11 @@ void go_text_destroy(struct go_text *text)
     free(text);
 }
 
+void go_text_leave_arguments(struct go_text *text)
+{
+    text->dump.no_arguments = true;
+}
+
 /* The beginning of the line up to LINES lines before AT, not before START; both begin lines. */
 static const char *go_text_back(const char *start, const char *at, unsigned lines)
 {

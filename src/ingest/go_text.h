@@ -16,6 +16,9 @@ NODISCARD struct error *go_text_create(struct snapshot_builder *builder, uint64_
                                        struct go_text **ret);
 void go_text_destroy(struct go_text *text);
 
+/* Leaves out argument words, before anything is fed: who does not show them need not keep them. */
+void go_text_leave_arguments(struct go_text *text);
+
 /* The next SIZE bytes; pieces may end anywhere. */
 NODISCARD struct error *go_text_feed(struct go_text *text, const char *bytes, size_t size);
 

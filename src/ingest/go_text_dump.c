@@ -180,6 +180,16 @@ static void go_text_dump_fill_stack(const struct go_text_dump *dump,
     goroutine->flags = (uint16_t)flags;
 }
 
+/* Gives the goroutine at INDEX the argument words that were read. */
+static struct error *go_text_dump_arguments(struct go_text_dump *dump, size_t index)
+{
+    if (dump->stacks.words.count == 0 || dump->no_arguments) {
+        return NULL;
+    }
+    return snapshot_builder_arguments(dump->builder, index, dump->stacks.words.items,
+                                      dump->stacks.words.count);
+}
+
 /* Adds the goroutine that was read, its stack at NODE. */
 static struct error *go_text_dump_add(struct go_text_dump *dump, const struct go_text_node *node)
 {
@@ -196,10 +206,7 @@ static struct error *go_text_dump_add(struct go_text_dump *dump, const struct go
     if (goroutine->stack == 0) {
         TRY(hash_map_put(&dump->unavailable, goroutine->id, index));
     }
-    if (dump->stacks.words.count > 0) {
-        TRY(snapshot_builder_arguments(dump->builder, index, dump->stacks.words.items,
-                                       dump->stacks.words.count));
-    }
+    TRY(go_text_dump_arguments(dump, index));
     return go_text_dump_wait(dump, index, dump->header.wait_reason);
 }
 
@@ -222,11 +229,7 @@ static struct error *go_text_dump_complete(struct go_text_dump *dump,
     go_text_dump_fill_stack(dump, node, goroutine);
     goroutine->creator = node->creator == 0 ? creator : node->creator;
     goroutine->parent = dump->stacks.parent == 0 ? parent : dump->stacks.parent;
-    if (dump->stacks.words.count == 0) {
-        return NULL;
-    }
-    return snapshot_builder_arguments(dump->builder, (size_t)*index, dump->stacks.words.items,
-                                      dump->stacks.words.count);
+    return go_text_dump_arguments(dump, (size_t)*index);
 }
 
 /* Ends the goroutine being read. */

@@ -109,12 +109,15 @@ static struct error *ingest_pump(const struct ingest_source *source, struct inge
 }
 
 /* Reads a text in pieces. */
-static struct error *ingest_text(const struct ingest_source *source, uint64_t dump,
+static struct error *ingest_text(const struct ingest_source *source, const struct ingest_wish *wish,
                                  struct snapshot_builder *builder)
 {
     CLEANUP(cleanup_go_text) struct go_text *text = NULL;
     CLEANUP(cleanup_gunzip) struct gunzip *gunzip = NULL;
-    TRY(go_text_create(builder, dump, &text));
+    TRY(go_text_create(builder, wish->dump, &text));
+    if (!wish->arguments) {
+        go_text_leave_arguments(text);
+    }
     if (ingest_is_gzip(source->bytes, source->size)) {
         TRY(gunzip_create(ingest_text_take, text, 0, &gunzip));
     }
@@ -151,12 +154,12 @@ static struct error *ingest_profile(const struct ingest_source *source, enum ing
 }
 
 /* Recognises SOURCE and reads it. */
-static struct error *ingest_any(const struct ingest_source *source, uint64_t dump,
+static struct error *ingest_any(const struct ingest_source *source, const struct ingest_wish *wish,
                                 struct snapshot_builder *builder)
 {
     enum ingest_format format = ingest_recognize(source->bytes, source->size);
     if (format == INGEST_GO_TEXT) {
-        return ingest_text(source, dump, builder);
+        return ingest_text(source, wish, builder);
     }
     if (format == INGEST_UNKNOWN) {
         return error_advise(
@@ -166,21 +169,21 @@ static struct error *ingest_any(const struct ingest_source *source, uint64_t dum
                                              "goroutine profile"),
             "give Go's text (debug=2, SIGQUIT, a crash log), a goroutine profile or a core file");
     }
-    if (dump > 1) {
+    if (wish->dump > 1) {
         return error_create(ERROR_USAGE, "a profile holds one dump, not %llu",
-                            (unsigned long long)dump);
+                            (unsigned long long)wish->dump);
     }
     return ingest_profile(source, format, builder);
 }
 
-struct error *ingest_read(const uint8_t *bytes, size_t size, uint64_t dump,
+struct error *ingest_read(const uint8_t *bytes, size_t size, const struct ingest_wish *wish,
                           struct snapshot_builder *builder)
 {
     struct ingest_source source = {bytes, size, -1};
-    return ingest_any(&source, dump, builder);
+    return ingest_any(&source, wish, builder);
 }
 
-struct error *ingest_read_descriptor(int descriptor, uint64_t dump,
+struct error *ingest_read_descriptor(int descriptor, const struct ingest_wish *wish,
                                      struct snapshot_builder *builder)
 {
     size_t got = 0;
@@ -190,12 +193,13 @@ struct error *ingest_read_descriptor(int descriptor, uint64_t dump,
     }
     TRY(ingest_fill(descriptor, head, INGEST_HEAD_SIZE, &got));
     struct ingest_source source = {head, got, got == INGEST_HEAD_SIZE ? descriptor : -1};
-    return ingest_any(&source, dump, builder);
+    return ingest_any(&source, wish, builder);
 }
 
 struct error *ingest_go_text_read(const uint8_t *bytes, size_t size,
                                   struct snapshot_builder *builder)
 {
     struct ingest_source source = {bytes, size, -1};
-    return ingest_text(&source, INGEST_LAST_DUMP, builder);
+    struct ingest_wish wish = {.dump = INGEST_LAST_DUMP, .arguments = true};
+    return ingest_text(&source, &wish, builder);
 }

@@ -41,14 +41,21 @@ NODISCARD struct error *ingest_pprof_read(const uint8_t *bytes, size_t size,
 /* Which of several dumps in one text is meant: 1 is the first; the last one unless said. */
 enum { INGEST_LAST_DUMP = 0 };
 
+/* What to read of a source. */
+struct ingest_wish {
+    uint64_t dump;  /* which of several, or INGEST_LAST_DUMP */
+    bool arguments; /* argument words are to be kept */
+};
+
 /* Recognises SIZE bytes (plain or gzip) and reads them: for what is in memory, as the answer of a
  * server is. */
-NODISCARD struct error *ingest_read(const uint8_t *bytes, size_t size, uint64_t dump,
+NODISCARD struct error *ingest_read(const uint8_t *bytes, size_t size,
+                                    const struct ingest_wish *wish,
                                     struct snapshot_builder *builder);
 
 /* The same from a descriptor up to its end: a file, or a pipe. A text is read in pieces and never
  * held as a whole: memory is bounded by its distinct stacks and about 100 bytes a goroutine. */
-NODISCARD struct error *ingest_read_descriptor(int descriptor, uint64_t dump,
+NODISCARD struct error *ingest_read_descriptor(int descriptor, const struct ingest_wish *wish,
                                                struct snapshot_builder *builder);
 
 #endif

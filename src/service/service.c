@@ -312,7 +312,7 @@ int64_t service_wall_clock(void)
 }
 
 /* Takes a snapshot of what somebody wrote. */
-struct error *service_take_file(struct service *service, struct snapshot **ret)
+struct error *service_take_file(struct service *service, bool arguments, struct snapshot **ret)
 {
     uint64_t start = clock_now();
     if (service->recording != NULL) {
@@ -320,7 +320,7 @@ struct error *service_take_file(struct service *service, struct snapshot **ret)
     }
     CLEANUP(cleanup_builder) struct snapshot_builder *builder = NULL;
     TRY(snapshot_builder_create(&builder));
-    TRY(service_name_error(service, service_file_read(service->file, builder)));
+    TRY(service_name_error(service, service_file_read(service->file, arguments, builder)));
     struct snapshot_program *program = snapshot_builder_program(builder);
     TRY(service_set(builder, service_file_name(service->file), &program->source));
     program->stopped_ns = 0;
@@ -337,7 +337,7 @@ static struct error *service_take(struct service *service, const struct service_
             return error_create(ERROR_USAGE, "%s: only a process can be stopped",
                                 service_name(service));
         }
-        return service_take_file(service, ret);
+        return service_take_file(service, look->arguments, ret);
     }
     uint64_t start = clock_now();
     uint64_t stopped = target_stopped_ns(service->target);

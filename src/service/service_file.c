@@ -144,7 +144,7 @@ static struct error *service_file_ask_leaks(const struct service_file *file,
 }
 
 /* Reads what is behind a URL. */
-static struct error *service_file_read_url(const struct service_file *file,
+static struct error *service_file_read_url(const struct service_file *file, bool arguments,
                                            struct snapshot_builder *builder)
 {
     CLEANUP_FREE uint8_t *bytes = NULL;
@@ -153,13 +153,15 @@ static struct error *service_file_read_url(const struct service_file *file,
         TRY(service_file_ask_leaks(file, builder));
     }
     TRY(service_file_fetch(file, file->server ? "goroutine?debug=2" : "", &bytes, &size));
-    return ingest_read(bytes, size, file->dump, builder);
+    struct ingest_wish wish = {.dump = file->dump, .arguments = arguments};
+    return ingest_read(bytes, size, &wish, builder);
 }
 
-struct error *service_file_read(struct service_file *file, struct snapshot_builder *builder)
+struct error *service_file_read(struct service_file *file, bool arguments,
+                                struct snapshot_builder *builder)
 {
     if (file->url != NULL) {
-        return service_file_read_url(file, builder);
+        return service_file_read_url(file, arguments, builder);
     }
     bool again = lseek(file->descriptor, 0, SEEK_SET) == 0;
     if (file->used && !again) {
@@ -167,5 +169,6 @@ struct error *service_file_read(struct service_file *file, struct snapshot_build
                             "write it to a file first");
     }
     file->used = true;
-    return ingest_read_descriptor(file->descriptor, file->dump, builder);
+    struct ingest_wish wish = {.dump = file->dump, .arguments = arguments};
+    return ingest_read_descriptor(file->descriptor, &wish, builder);
 }

@@ -25,8 +25,9 @@ void service_file_close(struct service_file *file);
 /* Its name in messages: "file app.log", "standard input", the URL. */
 const char *service_file_name(const struct service_file *file);
 
-/* Reads it into BUILDER. A file or URL can be read again, a pipe only once (ERROR_USAGE). */
-NODISCARD struct error *service_file_read(struct service_file *file,
+/* Reads it into BUILDER, with argument words when ARGUMENTS. A file or URL can be read again, a
+ * pipe only once (ERROR_USAGE). */
+NODISCARD struct error *service_file_read(struct service_file *file, bool arguments,
                                           struct snapshot_builder *builder);
 
 #endif

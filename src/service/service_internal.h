@@ -28,9 +28,10 @@ NODISCARD struct error *service_prepare(struct service *service);
 /* Fills in who the program is. */
 NODISCARD struct error *service_identify(struct service *service, struct snapshot_builder *builder);
 
-/* Takes a snapshot of the service's FILE, or of what else stands in its place; with the lock held.
- */
-NODISCARD struct error *service_take_file(struct service *service, struct snapshot **ret);
+/* Takes a snapshot of the service's FILE, or of what else stands in its place, with argument words
+ * when ARGUMENTS; with the lock held. */
+NODISCARD struct error *service_take_file(struct service *service, bool arguments,
+                                          struct snapshot **ret);
 
 /* The target's name in messages. */
 const char *service_name(const struct service *service);

@@ -68,7 +68,7 @@ struct error *service_leaks_of_file(struct service *service,
         return error_create(ERROR_USAGE, "%s: only a process can be stopped",
                             service_name(service));
     }
-    TRY(service_take_file(service, &leaks->snapshot));
+    TRY(service_take_file(service, false, &leaks->snapshot));
     uint64_t start = clock_now();
     size_t count;
     const struct snapshot_goroutine *goroutines = snapshot_goroutines(leaks->snapshot, &count);

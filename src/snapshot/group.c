@@ -15,12 +15,18 @@ struct group_key {
     uint8_t status, wait_reason;
 };
 
+/* What struct group does not hold. */
+struct group_extra {
+    uint32_t start;    /* function, the rest of the key */
+    uint64_t smallest; /* id among the members */
+};
+
 /* The table under construction. */
 struct group_table {
     VECTOR(struct group) groups;
-    VECTOR(uint32_t) starts; /* by group: start function, the part of the key not in struct group */
-    uint32_t *slots;         /* group number + 1; 0 is free */
-    size_t capacity;         /* a power of two */
+    VECTOR(struct group_extra) extras; /* by group */
+    uint32_t *slots;                   /* group number + 1; 0 is free */
+    size_t capacity;                   /* a power of two */
 };
 
 /* One group or goroutine while sorting. */
@@ -63,7 +69,7 @@ static inline bool group_matches(const struct group_table *table, uint32_t numbe
     const struct group *group = &table->groups.items[number];
     return group->stack == key->stack && group->creator == key->creator &&
            group->status == key->status && group->wait_reason == key->wait_reason &&
-           table->starts.items[number] == key->start;
+           table->extras.items[number].start == key->start;
 }
 
 /* The key of a group. */
@@ -72,7 +78,7 @@ static struct group_key group_key_of(const struct group_table *table, uint32_t n
     const struct group *group = &table->groups.items[number];
     return (struct group_key){.stack = group->stack,
                               .creator = group->creator,
-                              .start = table->starts.items[number],
+                              .start = table->extras.items[number].start,
                               .status = group->status,
                               .wait_reason = group->wait_reason};
 }
@@ -110,7 +116,8 @@ static struct error *group_table_add(struct group_table *table, const struct gro
                           .flags = UINT16_MAX,
                           .age_min_ns = SNAPSHOT_UNKNOWN,
                           .age_max_ns = SNAPSHOT_UNKNOWN};
-    TRY(vector_append(&table->starts, key->start));
+    struct group_extra extra = {.start = key->start, .smallest = UINT64_MAX};
+    TRY(vector_append(&table->extras, extra));
     TRY(vector_append(&table->groups, group));
     table->slots[at] = (uint32_t)table->groups.count;
     return NULL;
@@ -172,6 +179,8 @@ static struct error *group_assign(struct group_table *table, const struct snapsh
             TRY(group_table_find(table, &key, &number));
         }
         group_count(&table->groups.items[number], goroutine);
+        uint64_t *smallest = &table->extras.items[number].smallest;
+        *smallest = goroutine->id < *smallest ? goroutine->id : *smallest;
         numbers[i] = number;
     }
     return NULL;
@@ -241,20 +250,8 @@ static int group_by_name(const void *left, const void *right)
     return order != 0 ? order : group_compare_id(a, b);
 }
 
-/* The smallest id among a group's members. */
-static uint64_t group_smallest(const struct snapshot_goroutine *goroutines,
-                               const struct group *group)
-{
-    uint64_t smallest = UINT64_MAX;
-    for (size_t i = 0; i < group->count; i++) {
-        uint64_t id = goroutines[group->members[i]].id;
-        smallest = id < smallest ? id : smallest;
-    }
-    return smallest;
-}
-
-/* Sorts groups by ORDER. */
-static struct error *group_sort(const struct snapshot *snapshot, struct group *groups, size_t count,
+/* Sorts the groups by ORDER. */
+static struct error *group_sort(const struct snapshot *snapshot, struct group_table *table,
                                 enum group_order order)
 {
     static int (*const compare[])(const void *, const void *) = {
@@ -263,8 +260,8 @@ static struct error *group_sort(const struct snapshot *snapshot, struct group *g
         [GROUP_BY_ID] = group_by_id,
         [GROUP_BY_NAME] = group_by_name,
     };
-    size_t all;
-    const struct snapshot_goroutine *goroutines = snapshot_goroutines(snapshot, &all);
+    struct group *groups = table->groups.items;
+    size_t count = table->groups.count;
     CLEANUP_FREE struct group_entry *entries = calloc(count + 1, sizeof *entries);
     if (entries == NULL) {
         return error_no_memory();
@@ -274,7 +271,7 @@ static struct error *group_sort(const struct snapshot *snapshot, struct group *g
         uint32_t name = frame == 0 ? 0 : snapshot_frame(snapshot, frame)->function;
         entries[i] = (struct group_entry){.group = groups[i],
                                           .name = snapshot_string(snapshot, name),
-                                          .smallest = group_smallest(goroutines, &groups[i])};
+                                          .smallest = table->extras.items[i].smallest};
     }
     qsort(entries, count, sizeof *entries, compare[order]);
     for (size_t i = 0; i < count; i++) {
@@ -294,7 +291,7 @@ static struct error *group_build(struct group_table *table, const struct snapsho
     }
     TRY(group_assign(table, snapshot, selection, count, numbers));
     group_deal(table, selection, numbers, count, members);
-    return group_sort(snapshot, table->groups.items, table->groups.count, order);
+    return group_sort(snapshot, table, order);
 }
 
 /* Groups a selection. */
@@ -310,7 +307,7 @@ struct error *group_list_init(struct group_list *list, const struct snapshot *sn
                               ? error_no_memory()
                               : group_build(&table, snapshot, selection, count, order, members);
     free(table.slots);
-    vector_deinit(&table.starts);
+    vector_deinit(&table.extras);
     if (error != NULL) {
         vector_deinit(&table.groups);
         free(members);
