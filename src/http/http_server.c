@@ -23,9 +23,11 @@ enum {
 /* What is used of libmicrohttpd. */
 #define HTTP_SERVER_MHD(X)                                                                         \
     X(add_response_header)                                                                         \
-    X(create_response_from_buffer) X(create_response_from_fd64) X(destroy_response)                \
-        X(get_connection_values) X(lookup_connection_value) X(queue_response) X(start_daemon)      \
-            X(stop_daemon)
+    X(create_response_from_buffer)                                                                 \
+    X(create_response_from_fd64)                                                                   \
+    X(destroy_response)                                                                            \
+    X(get_connection_values)                                                                       \
+    X(lookup_connection_value) X(queue_response) X(start_daemon) X(stop_daemon)
 
 static struct {
 #define HTTP_SERVER_POINTER(name) __typeof__(MHD_##name) *name;

@@ -23,8 +23,11 @@ enum {
 /* What is used of it. */
 #define FETCH_CURL(X)                                                                              \
     X(easy_cleanup)                                                                                \
-    X(easy_getinfo) X(easy_init) X(easy_perform) X(easy_setopt) X(easy_strerror) X(free)           \
-        X(global_init) X(url) X(url_cleanup) X(url_get) X(url_set)
+    X(easy_getinfo)                                                                                \
+    X(easy_init)                                                                                   \
+    X(easy_perform)                                                                                \
+    X(easy_setopt)                                                                                 \
+    X(easy_strerror) X(free) X(global_init) X(url) X(url_cleanup) X(url_get) X(url_set)
 
 static struct {
 #define FETCH_POINTER(name) __typeof__(curl_##name) *name;
