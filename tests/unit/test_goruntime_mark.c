@@ -5,7 +5,7 @@ enum {
     EDGES_MAX = 16, /* of one object that the test draws; more are refused */
     TYPES = 12,
     WATCHED = 300,
-    HIDDEN = 60,
+    HIDDEN = 4000,
     ROUNDS = 5,
     ROOTS = 24, /* of a round */
     CLASS_SUDOG = 7
@@ -224,7 +224,7 @@ static void make_words(struct graph *graph, size_t number)
     struct object *object = &graph->objects[number];
     size_t type = give_type(graph, object);
     uint64_t words = object->size / 8;
-    uint64_t wanted = draw(graph, 4) == 0 ? draw(graph, EDGES_MAX) : draw(graph, 3);
+    uint64_t wanted = draw(graph, 4) == 0 ? draw(graph, EDGES_MAX) : draw(graph, 4);
     for (uint64_t i = 0; i < wanted; i++) {
         uint64_t word = draw(graph, words);
         uint64_t value;
@@ -234,6 +234,19 @@ static void make_words(struct graph *graph, size_t number)
                                               : draw(graph, graph->count);
         if (value != 0) {
             continue; /* taken */
+        }
+        if (draw(graph, 20) == 0) { /* a pointer to behind the last object of a span, or of many */
+            while (target + 1 < graph->count &&
+                   graph->objects[target].address + graph->objects[target].size ==
+                       graph->objects[target + 1].address) {
+                target++;
+            }
+            heap_fixture_store(graph->fixture, object->address + word * 8,
+                               graph->objects[target].address + graph->objects[target].size);
+            if (!object->noscan) {
+                (void)make_pointer(graph, object, word, type);
+            }
+            continue;
         }
         heap_fixture_store(graph->fixture, object->address + word * 8,
                            point_at(graph, &graph->objects[target]));
