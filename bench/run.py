@@ -58,10 +58,13 @@ LISTEN = "127.0.0.1:46061"
 NEWEST = "go1.27.4"  # has the leak profile; a Go that cannot fetch it builds by itself
 
 
-def run(command, codes=(0,)):
-    """Seconds of wall and of processor time and peak KiB of COMMAND; its output is read and dropped, its end kept."""
+def run(command, codes=(0,), words=""):
+    """Seconds of wall and of processor time and peak KiB of COMMAND, to which WORDS are said; its output is read and
+    dropped, its end kept."""
     started = time.monotonic()
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    process.stdin.write(words.encode())
+    process.stdin.close()
     size, tail = 0, b""
     while chunk := process.stdout.read(1 << 20):
         size, tail = size + len(chunk), (tail + chunk)[-4096:]
@@ -93,10 +96,8 @@ def readers(options, swarm):
     yield "pprof debug=2 (in process)", lambda: fetch("/debug/pprof/goroutine?debug=2")
     yield "goroutineleak (in process)", lambda: fetch("/debug/pprof/goroutineleak?debug=1")
     if shutil.which("dlv") and swarm.count <= DELVE_MOST:
-        script = os.path.join(tempfile.gettempdir(), "unpark-bench-delve")
-        with open(script, "w", encoding="ascii") as file:
-            file.write("goroutines -t\nexit -c\n")
-        yield "dlv goroutines -t", lambda: run(["dlv", "attach", pid, "--init", script, "--allow-non-terminal-interactive=true"])
+        yield "dlv goroutines -t", lambda: run(["dlv", "attach", pid, "--allow-non-terminal-interactive=true"], (0, 1),
+                                               "goroutines -t\nexit\nn\n")
 
 
 def measure(options, swarm):

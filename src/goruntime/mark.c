@@ -74,7 +74,8 @@ struct mark {
     struct mark_queue pool; /* shared spans; under lock */
     unsigned idle;          /* under lock */
     bool done;              /* under lock */
-    atomic_uint hungry;     /* idle workers, for a cheap look */
+    bool has_run;
+    atomic_uint hungry; /* idle workers, for a cheap look */
 };
 
 /* Doubles QUEUE. */
@@ -139,6 +140,8 @@ static struct error *mark_set_add(struct mark_set *set, const struct heap *heap,
         set->objects = calloc(heap->object_count / 64 + 1, sizeof *set->objects);
         set->spans = calloc(heap->span_count + 1, 1);
         if (set->objects == NULL || set->spans == NULL) {
+            mark_set_deinit(set);
+            *set = (struct mark_set){0};
             return error_no_memory();
         }
     }
@@ -547,10 +550,11 @@ struct error *mark_run(struct mark *mark)
     mark->done = false;
     atomic_store(&mark->hungry, 0);
     unsigned wanted = mark->threads;
-    /* A short queue is not worth a thread; a long one is shared as soon as others are hungry. */
-    if (mark->workers[0].queue.count < MARK_SHARE_MIN / 8) {
+    /* After the first run little is left to find, and a short queue is not worth a thread. */
+    if (mark->has_run && mark->workers[0].queue.count < MARK_SHARE_MIN / 8) {
         wanted = 1;
     }
+    mark->has_run = true;
     unsigned threads_before = mark->threads;
     for (; started < wanted; started++) {
         if (pthread_create(&threads[started], NULL, mark_work, &mark->workers[started]) != 0) {
