@@ -17,11 +17,16 @@ import os
 import pathlib
 import selectors
 import shutil
+import signal
 import subprocess
 import tempfile
 import time
 
 import pytest
+
+# Who starts the tests in the background may have had these ignored, which programs inherit: tests interrupt programs.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGQUIT, signal.SIG_DFL)
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 FIXTURES = ROOT / "tests" / "fixtures"
