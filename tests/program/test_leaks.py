@@ -642,7 +642,8 @@ def test_usage(words, part):
 
 def test_busy_program_is_never_stopped(newest, start):
     program = start(newest.build_source(BUSY))
-    data = leaks_json(program.pid, "--watch", "1s", "--every", "150ms", "-q", codes=(0,))
+    # 5: a goroutine that was just moving in the last look is unknown
+    data = leaks_json(program.pid, "--watch", "1s", "--every", "150ms", "-q", codes=(0, 5))
     summary = data["summary"]
     assert summary["stopped_ns"] == 0 and summary["stops"] == 0 and summary["proved"] == 0
     assert summary["watch"]["looks"] >= 2 and not summary["watch"]["interrupted"]
