@@ -21,7 +21,10 @@ static struct error *freeze_survey_all(struct goruntime *runtime, struct freeze_
     TRY(freeze_survey_tables(runtime, survey));
     TRY(freeze_survey_spans(runtime, survey));
     TRY(freeze_survey_goroutines(runtime, survey));
-    return freeze_survey_foreign(runtime, survey);
+    TRY(freeze_survey_foreign(runtime, survey));
+    TRY(target_refresh_mappings(runtime->target));
+    freeze_survey_clip(survey, runtime->target);
+    return NULL;
 }
 
 /* What is new since BEFORE, as HEAP and the open copy of RUNTIME show it. */
@@ -33,7 +36,9 @@ static struct error *freeze_survey_new(struct goruntime *runtime, const struct h
     TRY(freeze_survey_tables(runtime, survey));
     TRY(freeze_survey_heap(heap, survey));
     TRY(freeze_survey_changes(runtime, before, survey));
-    return freeze_survey_foreign(runtime, survey);
+    TRY(freeze_survey_foreign(runtime, survey));
+    freeze_survey_clip(survey, runtime->target);
+    return NULL;
 }
 
 /* Copies what is new since SURVEY, then what only lists lead to. */

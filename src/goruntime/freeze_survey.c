@@ -9,6 +9,9 @@
 #include "goruntime/roots_foreign.h"
 #include <stdlib.h>
 
+/* Ranges up to this size cost too little to be looked at again. */
+#define FREEZE_LONG_RANGE (UINT64_C(1) << 20)
+
 void freeze_survey_deinit(struct freeze_survey *survey)
 {
     vector_deinit(&survey->ranges);
@@ -138,4 +141,49 @@ struct error *freeze_survey_lists(struct goruntime *runtime, const struct heap *
     bool complete;
     TRY(roots_specials(runtime, heap, freeze_touch, NULL, &complete));
     return roots_threads(runtime, freeze_touch, NULL, &complete);
+}
+
+/* The part of RANGE that lies in adjoining MAPPINGS, from the first that it meets on. */
+static struct copy_range freeze_mapped_part(struct copy_range range,
+                                            const struct target_mapping *mappings, size_t count)
+{
+    uint64_t start = range.address;
+    uint64_t end = range.address + range.size;
+    size_t low = 0;
+    for (size_t high = count; low < high;) {
+        size_t middle = low + (high - low) / 2;
+        if (mappings[middle].end > start) {
+            high = middle;
+        } else {
+            low = middle + 1;
+        }
+    }
+    if (low == count || mappings[low].start >= end) {
+        return (struct copy_range){start, 0};
+    }
+    start = start > mappings[low].start ? start : mappings[low].start;
+    uint64_t mapped = mappings[low].end;
+    for (size_t i = low + 1; i < count && mappings[i].start == mapped; i++) {
+        mapped = mappings[i].end;
+    }
+    return (struct copy_range){start, (end < mapped ? end : mapped) - start};
+}
+
+void freeze_survey_clip(struct freeze_survey *survey, const struct target *target)
+{
+    size_t mapping_count;
+    const struct target_mapping *mappings = target_mappings(target, &mapping_count);
+    size_t kept = 0;
+    for (size_t i = 0; i < survey->ranges.count; i++) {
+        struct copy_range range = survey->ranges.items[i];
+        if (range.size > FREEZE_LONG_RANGE) {
+            survey->bytes -= range.size;
+            range = freeze_mapped_part(range, mappings, mapping_count);
+            survey->bytes += range.size;
+        }
+        if (range.size > 0) {
+            survey->ranges.items[kept++] = range;
+        }
+    }
+    survey->ranges.count = kept;
 }

@@ -55,4 +55,8 @@ NODISCARD struct error *freeze_survey_foreign(struct goruntime *runtime,
  * system stacks. */
 NODISCARD struct error *freeze_survey_lists(struct goruntime *runtime, const struct heap *heap);
 
+/* Cuts long ranges to what TARGET's mappings, as last read, hold, and drops those with nothing: a
+ * forged length asks for no memory, and what is cut off stays unreadable. */
+void freeze_survey_clip(struct freeze_survey *survey, const struct target *target);
+
 #endif

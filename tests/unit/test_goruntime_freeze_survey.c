@@ -215,6 +215,34 @@ static void test_ranges_that_are_none_or_held(void **state)
     goruntime_memory_destroy(memory);
 }
 
+/* Lengths that only a forged table has ask for no memory; short ranges and what is mapped remain.
+ */
+static void test_long_ranges_are_cut_to_what_is_mapped(void **state)
+{
+    (void)state;
+    struct goruntime_memory *memory = program(24);
+    size_t count;
+    const struct target_mapping *mappings = target_mappings(memory->target, &count);
+    assert_in_range(count, 1, 1000);
+    uint64_t end = mappings[0].end;
+    for (size_t i = 1; i < count && mappings[i].start == end; i++) {
+        end = mappings[i].end;
+    }
+    struct freeze_survey survey = {0};
+    assert_success(freeze_survey_add(&survey, mappings[0].start + 8, UINT64_C(1) << 60));
+    assert_success(freeze_survey_add(&survey, mappings[0].start - (1 << 20), UINT64_C(1) << 61));
+    assert_success(freeze_survey_add(&survey, UINT64_C(1) << 62, UINT64_C(1) << 61));
+    assert_success(freeze_survey_add(&survey, UINT64_C(1) << 62, 64));
+    freeze_survey_clip(&survey, memory->target);
+    assert_int_equal(survey.ranges.count, 3);
+    assert_int_equal(survey.bytes, 2 * (end - mappings[0].start) - 8 + 64);
+    assert_true(take(&survey, mappings[0].start + 8, end - mappings[0].start - 8));
+    assert_true(take(&survey, mappings[0].start, end - mappings[0].start));
+    assert_true(take(&survey, UINT64_C(1) << 62, 64));
+    freeze_survey_deinit(&survey);
+    goruntime_memory_destroy(memory);
+}
+
 /* A list of cases that leads into itself ends. */
 static void test_a_circle_of_cases_ends(void **state)
 {
@@ -264,6 +292,7 @@ int main(void)
         cmocka_unit_test(test_only_what_changed_is_looked_at_again),
         cmocka_unit_test(test_who_runs_or_ended_meanwhile),
         cmocka_unit_test(test_ranges_that_are_none_or_held),
+        cmocka_unit_test(test_long_ranges_are_cut_to_what_is_mapped),
         cmocka_unit_test(test_a_circle_of_cases_ends),
         cmocka_unit_test(test_allocations_may_fail),
     };
