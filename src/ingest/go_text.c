@@ -59,7 +59,7 @@ void go_text_destroy(struct go_text *text)
 
 void go_text_leave_arguments(struct go_text *text)
 {
-    text->dump.no_arguments = true;
+    text->dump.stacks.no_words = true;
 }
 
 /* The beginning of the line up to LINES lines before AT, not before START; both begin lines. */

@@ -183,7 +183,7 @@ static void go_text_dump_fill_stack(const struct go_text_dump *dump,
 /* Gives the goroutine at INDEX the argument words that were read. */
 static struct error *go_text_dump_arguments(struct go_text_dump *dump, size_t index)
 {
-    if (dump->stacks.words.count == 0 || dump->no_arguments) {
+    if (dump->stacks.words.count == 0) {
         return NULL;
     }
     return snapshot_builder_arguments(dump->builder, index, dump->stacks.words.items,

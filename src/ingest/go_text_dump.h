@@ -25,7 +25,6 @@ struct go_text_dump {
     struct go_text_state states[GO_TEXT_STATES];
     uint64_t wanted;               /* number of the dump, from 1; 0 the last */
     uint64_t number;               /* of the dump being read, from 1; 0 none yet */
-    bool no_arguments;             /* their words are not kept */
     bool muted;                    /* it is not the wanted one: goroutines are only counted */
     uint64_t sizes[GO_TEXT_SIZES]; /* goroutines of the first dumps */
     uint64_t size;                 /* of this one */

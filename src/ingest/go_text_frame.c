@@ -12,33 +12,11 @@
 #include "ingest/go_text_frame.h"
 #include <string.h>
 
-enum { FRAME_INDENT_MAX = 16, FRAME_HEX_MAX = 16, FRAME_LINE_MAX = 1 << 30 };
+enum { FRAME_INDENT_MAX = 16, FRAME_LINE_MAX = 1 << 30 };
 
-const char *go_text_frame_word(const char *at, const char *end, uint64_t *ret)
-{
-    static const uint8_t digits[256] = {
-        ['0'] = 1,  ['1'] = 2,  ['2'] = 3,  ['3'] = 4,  ['4'] = 5,  ['5'] = 6,
-        ['6'] = 7,  ['7'] = 8,  ['8'] = 9,  ['9'] = 10, ['a'] = 11, ['b'] = 12,
-        ['c'] = 13, ['d'] = 14, ['e'] = 15, ['f'] = 16};
-    if (end - at < 3 || at[0] != '0' || at[1] != 'x') {
-        return NULL;
-    }
-    at += 2;
-    const char *start = at;
-    uint64_t value = 0;
-    for (; at < end; at++) {
-        uint8_t digit = digits[(uint8_t)*at];
-        if (digit == 0) {
-            break;
-        }
-        value = value << 4 | (uint64_t)(digit - 1);
-    }
-    if (at == start || at - start > FRAME_HEX_MAX || (*start == '0' && at - start > 1)) {
-        return NULL;
-    }
-    *ret = value;
-    return at;
-}
+const uint8_t go_text_frame_hex[256] = {
+    ['0'] = 1, ['1'] = 2,  ['2'] = 3,  ['3'] = 4,  ['4'] = 5,  ['5'] = 6,  ['6'] = 7,  ['7'] = 8,
+    ['8'] = 9, ['9'] = 10, ['a'] = 11, ['b'] = 12, ['c'] = 13, ['d'] = 14, ['e'] = 15, ['f'] = 16};
 
 /* Takes a decimal number of at most 18 digits off the end of PART. */
 static bool go_text_frame_cut_number(struct go_text_part *part, uint64_t *ret)
@@ -76,7 +54,8 @@ static bool go_text_frame_cut_hex(struct go_text_part *part, const char *name, u
 {
     size_t size = strlen(name);
     const char *end = part->text + part->size;
-    for (size_t digits = 1; digits <= FRAME_HEX_MAX && digits + 2 + size <= part->size; digits++) {
+    for (size_t digits = 1; digits <= GO_TEXT_HEX_MAX && digits + 2 + size <= part->size;
+         digits++) {
         const char *word = end - digits - 2;
         if (word[0] == '0' && word[1] == 'x') {
             uint64_t value;

@@ -59,7 +59,35 @@ void go_text_frame_pattern(const struct go_text_frame *frame, struct go_text_par
 /* The argument list with GO_TEXT_WORD for each word, in TEMPLATE, emptied first. */
 void go_text_frame_template(const struct go_text_frame *frame, struct string_builder *template);
 
-/* Reads 0x and up to 16 lower-case digits without needless zeros at AT; where they end, or NULL. */
-const char *go_text_frame_word(const char *at, const char *end, uint64_t *ret);
+enum { GO_TEXT_HEX_MAX = 16 }; /* digits of a word */
+
+/* One more than the value of a lower-case hexadecimal digit, 0 for what is none. */
+extern const uint8_t go_text_frame_hex[256];
+
+/* Passes over 0x and up to 16 lower-case digits without needless zeros at AT; where they end, or
+ * NULL. Here, since most of a dump is such words. */
+static inline const char *go_text_frame_skip_word(const char *at, const char *end)
+{
+    if (end - at < 3 || at[0] != '0' || at[1] != 'x') {
+        return NULL;
+    }
+    const char *start = at + 2;
+    for (at = start; at < end && go_text_frame_hex[(uint8_t)*at] != 0; at++) {
+    }
+    return at == start || at - start > GO_TEXT_HEX_MAX || (*start == '0' && at - start > 1) ? NULL
+                                                                                            : at;
+}
+
+/* The same, and the number. */
+static inline const char *go_text_frame_word(const char *at, const char *end, uint64_t *ret)
+{
+    const char *stop = go_text_frame_skip_word(at, end);
+    uint64_t value = 0;
+    for (const char *digit = at + 2; stop != NULL && digit < stop; digit++) {
+        value = value << 4 | (uint64_t)(go_text_frame_hex[(uint8_t)*digit] - 1);
+    }
+    *ret = value;
+    return stop;
+}
 
 #endif

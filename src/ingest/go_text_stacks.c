@@ -120,12 +120,15 @@ static inline bool go_text_stacks_equal(const char *a, const char *b, size_t siz
     const uint8_t *right = (const uint8_t *)b;
     if (size >= 8) {
         size_t last = size - 8;
-        for (size_t i = 0; i < last; i += 8) {
-            if (bytes_u64(left + i) != bytes_u64(right + i)) {
+        size_t i = 0;
+        for (; i + 8 < last; i += 16) {
+            if (((bytes_u64(left + i) ^ bytes_u64(right + i)) |
+                 (bytes_u64(left + i + 8) ^ bytes_u64(right + i + 8))) != 0) {
                 return false;
             }
         }
-        return bytes_u64(left + last) == bytes_u64(right + last);
+        return (i >= last || bytes_u64(left + i) == bytes_u64(right + i)) &&
+               bytes_u64(left + last) == bytes_u64(right + last);
     }
     if (size >= 4) {
         return bytes_u32(left) == bytes_u32(right) &&
@@ -139,14 +142,12 @@ static inline bool go_text_stacks_equal(const char *a, const char *b, size_t siz
     return true;
 }
 
-/* Compares what is at AT with the pattern of NODE and keeps its words, for which there is room. */
-static const char *go_text_stacks_compare(struct go_text_stacks *stacks,
-                                          const struct go_text_node *node, const char *at,
-                                          const char *end)
+/* Compares what is at AT with PATTERN and keeps its words at WORDS, when that is not NULL; how many
+ * there are is counted up in either case. */
+static inline const char *go_text_stacks_fit(const char *pattern, const char *at, const char *end,
+                                             uint64_t *words, size_t *count, uint64_t *parent)
 {
-    const char *pattern = stacks->pool.items + node->pattern;
     for (;;) {
-        uint64_t value;
         size_t size = bytes_u16((const uint8_t *)pattern);
         pattern += 2;
         if ((size_t)(end - at) < size || !go_text_stacks_equal(at, pattern, size)) {
@@ -158,17 +159,33 @@ static const char *go_text_stacks_compare(struct go_text_stacks *stacks,
         if (mark == GO_TEXT_END) {
             return at;
         }
-        at = mark == GO_TEXT_PARENT ? go_text_stacks_decimal(at, end, &value)
-                                    : go_text_frame_word(at, end, &value);
+        if (mark == GO_TEXT_PARENT) {
+            at = go_text_stacks_decimal(at, end, parent);
+        } else if (mark == GO_TEXT_WORD && words != NULL) {
+            at = go_text_frame_word(at, end, &words[(*count)++]);
+        } else {
+            at = go_text_frame_skip_word(at, end);
+        }
         if (at == NULL) {
             return NULL;
         }
-        if (mark == GO_TEXT_WORD) {
-            stacks->words.items[stacks->words.count++] = value;
-        } else if (mark == GO_TEXT_PARENT) {
-            stacks->parent = value;
-        }
     }
+}
+
+/* Compares what is at AT with the pattern of NODE and keeps its words, for which there is room. */
+static const char *go_text_stacks_compare(struct go_text_stacks *stacks,
+                                          const struct go_text_node *node, const char *at,
+                                          const char *end)
+{
+    const char *pattern = stacks->pool.items + node->pattern;
+    uint64_t parent = stacks->parent;
+    size_t count = stacks->words.count;
+    at = stacks->no_words
+             ? go_text_stacks_fit(pattern, at, end, NULL, &count, &parent)
+             : go_text_stacks_fit(pattern, at, end, stacks->words.items, &count, &parent);
+    stacks->words.count = count;
+    stacks->parent = at == NULL ? stacks->parent : parent;
+    return at;
 }
 
 /* Goes down to CHILD when what is at AT fits it. */

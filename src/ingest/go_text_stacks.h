@@ -63,6 +63,7 @@ struct go_text_stacks {
     struct string_builder pattern, arguments;
     VECTOR(uint32_t) path;
     /* of the goroutine being read */
+    bool no_words; /* words are passed over */
     VECTOR(uint64_t) words;
     uint32_t node;
     uint64_t parent; /* goid behind " in goroutine " */
