@@ -6,10 +6,11 @@ A B), so that a machine that drifts drifts for all. Prints a Markdown table: med
 are not installed are skipped with a note. Numbers depend on the machine and its load, which are printed first.
 
 The second table is about leaks: goroutines that nobody can wake, beside what finding them costs inside the program, also
-with GiBs of small live objects around them. HEAPS are "goroutines:MiB of objects" (half of the objects hold pointers).
+with GiBs of small live objects around them. The third is about files: every format of unpark export, of EXPORTS
+goroutines. HEAPS are "goroutines:MiB of objects" (half of the objects hold pointers).
 
     bench/run.py [--counts 10000,100000,1000000] [--heaps 100000:0,100000:4096,1000000:0] [--rounds 3]
-                 [--unpark build/unpark] [--floor build/bench-floor]
+                 [--exports 1000000] [--unpark build/unpark] [--floor build/bench-floor]
 """
 import argparse
 import json
@@ -23,6 +24,7 @@ import tempfile
 import time
 import urllib.request
 
+import exports
 import texts
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
@@ -179,6 +181,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--counts", default="10000,100000,1000000")
     parser.add_argument("--heaps", default="100000:0,100000:4096,1000000:0")
+    parser.add_argument("--exports", type=int, default=1000000, help="goroutines to export; 0: none")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--unpark", default=os.path.join(ROOT, "build/unpark"))
     parser.add_argument("--floor", default=os.path.join(ROOT, "build/bench-floor"))
@@ -202,6 +205,9 @@ def main():
                 print(f"| {count} | physical floor | {floor:.3f} | | 1.0 | | |")
                 report(swarm, floor, results)
         measure_leaks(options, binary)
+        if options.exports:
+            with Swarm(binary, options.exports) as swarm:
+                exports.measure(options, run, swarm)
     texts.measure(options, run)
     print(f"\nload average {os.getloadavg()[0]:.1f} after the run")
     return 0

@@ -15,8 +15,6 @@ CLEANUP_DEFINE(service, struct service, service_close)
 CLEANUP_DEFINE(snapshot, struct snapshot, snapshot_destroy)
 CLEANUP_DEFINE(filter, struct filter, filter_destroy)
 
-#define COMMAND_DUMP_MAX_STOP_NS INT64_C(500000000)
-
 enum command_dump_form {
     COMMAND_DUMP_TEXT,
     COMMAND_DUMP_GO,
@@ -31,8 +29,6 @@ static const struct option command_dump_format = {
     .parameter = "text|go|json|ndjson",
     .help = "text for people; go: as Go's own traceback; JSON, or an object per line",
     .choices = (const char *const[]){"text", "go", "json", "ndjson", NULL}};
-static const struct option command_dump_json = {
-    .name = "json", .letter = 'j', .kind = OPTION_FLAG, .help = "the same as --format=json"};
 static const struct option command_dump_ndjson = {
     .name = "ndjson", .kind = OPTION_FLAG, .help = "the same as --format=ndjson"};
 static const struct option command_dump_each = {
@@ -47,38 +43,12 @@ static const struct option command_dump_all = {.name = "all",
                                                .letter = 'a',
                                                .kind = OPTION_FLAG,
                                                .help = "list the runtime's own goroutines, too"};
-static const struct option command_dump_user = {
-    .name = "user",
-    .letter = 'u',
-    .kind = OPTION_FLAG,
-    .help = "hide frames of the runtime and the standard library; it is said how many"};
-static const struct option command_dump_sort = {
-    .name = "sort",
-    .kind = OPTION_CHOICE,
-    .parameter = "count|age|id|name",
-    .help = "order (groups: count, single goroutines: id); count and age: most first",
-    .choices = (const char *const[]){"count", "age", "id", "name", NULL}};
-static const struct option command_dump_limit = {.name = "limit",
-                                                 .letter = 'n',
-                                                 .kind = OPTION_NUMBER,
-                                                 .parameter = "COUNT",
-                                                 .help =
-                                                     "at most COUNT groups or goroutines; 0: all"};
 static const struct option command_dump_labels = {
     .name = "labels",
     .kind = OPTION_CHOICE,
     .parameter = "auto|always|never",
     .help = "labels in --format=go; auto: as the program itself would print them",
     .choices = (const char *const[]){"auto", "always", "never", NULL}};
-static const struct option command_dump_stop = {
-    .name = "stop",
-    .kind = OPTION_FLAG,
-    .help = "stop the program briefly, to add the stacks of running goroutines"};
-static const struct option command_dump_max_stop = {
-    .name = "max-stop",
-    .kind = OPTION_DURATION,
-    .parameter = "DURATION",
-    .help = "give stopping up after DURATION (500ms); 0: no limit"};
 static const struct option command_dump_exit_code = {
     .name = "exit-code",
     .kind = OPTION_FLAG,
@@ -90,11 +60,11 @@ static const struct option_group *command_dump_view_group(void)
     static const struct option *const options[] = {&command_dump_each,
                                                    &command_dump_goroutine,
                                                    &command_dump_all,
-                                                   &command_dump_user,
-                                                   &command_dump_sort,
-                                                   &command_dump_limit,
+                                                   &option_user,
+                                                   &option_sort,
+                                                   &option_limit,
                                                    &command_dump_format,
-                                                   &command_dump_json,
+                                                   &option_json,
                                                    &command_dump_ndjson,
                                                    &command_dump_labels,
                                                    &command_dump_exit_code,
@@ -107,8 +77,7 @@ static const struct option_group *command_dump_view_group(void)
 /* How the target is treated. */
 static const struct option_group *command_dump_stop_group(void)
 {
-    static const struct option *const options[] = {&command_dump_stop, &command_dump_max_stop,
-                                                   NULL};
+    static const struct option *const options[] = {&option_stop, &option_max_stop, NULL};
     static const struct option_group group = {"Stopping", options};
     return &group;
 }
@@ -134,7 +103,7 @@ static struct error *command_dump_find_form(const struct options *options,
                                             enum command_dump_form *ret)
 {
     int64_t form = options_number(options, &command_dump_format, -1);
-    bool json = options_has(options, &command_dump_json);
+    bool json = options_has(options, &option_json);
     bool ndjson = options_has(options, &command_dump_ndjson);
     if ((json && ndjson) || (json && form >= 0 && form != COMMAND_DUMP_JSON) ||
         (ndjson && form >= 0 && form != COMMAND_DUMP_NDJSON)) {
@@ -151,7 +120,7 @@ static struct error *command_dump_find_form(const struct options *options,
 static struct error *command_dump_find_order(const struct options *options, bool single,
                                              enum group_order *ret)
 {
-    const char *text = options_text(options, &command_dump_sort);
+    const char *text = options_text(options, &option_sort);
     if (text != NULL) {
         return group_parse_order(text, ret);
     }
@@ -183,18 +152,6 @@ static struct error *command_dump_wish_init(const struct options *options,
     return NULL;
 }
 
-/* Opens the target that the invocation names. */
-static struct error *command_dump_open(const struct options *options, struct service **ret)
-{
-    const char *target;
-    TRY(option_sets_target(options, &target));
-    struct service_options service_options = {
-        .exe = options_text(options, &option_exe),
-        .core = options_has(options, &option_core),
-    };
-    return service_open(target, &service_options, ret);
-}
-
 /* What the snapshot shall hold. */
 static struct service_look command_dump_look(const struct options *options,
                                              const struct command_dump_wish *wish)
@@ -203,9 +160,8 @@ static struct service_look command_dump_look(const struct options *options,
         .objects = wish->form != COMMAND_DUMP_GO,
         .labels = true,
         .arguments = wish->form == COMMAND_DUMP_GO && !options_has(options, &option_scrub),
-        .stop = options_has(options, &command_dump_stop),
-        .max_stop_ns =
-            (uint64_t)options_number(options, &command_dump_max_stop, COMMAND_DUMP_MAX_STOP_NS),
+        .stop = options_has(options, &option_stop),
+        .max_stop_ns = option_sets_max_stop(options),
     };
 }
 
@@ -253,8 +209,8 @@ static struct error *command_dump_write(const struct invocation *invocation,
         .snapshot = snapshot,
         .selection = selection,
         .count = count,
-        .limit = (size_t)options_number(options, &command_dump_limit, 0),
-        .user_frames = options_has(options, &command_dump_user),
+        .limit = (size_t)options_number(options, &option_limit, 0),
+        .user_frames = options_has(options, &option_user),
         .style = {.color = invocation->terminal.color},
         .labels =
             (enum dump_labels)options_number(options, &command_dump_labels, DUMP_LABELS_AS_TARGET),
@@ -321,7 +277,7 @@ static struct error *command_dump_run(struct invocation *invocation, int *exit_r
     CLEANUP(command_dump_wish_deinit) struct command_dump_wish wish;
     TRY(command_dump_wish_init(options, &wish));
     CLEANUP(cleanup_service) struct service *service = NULL;
-    TRY(command_dump_open(options, &service));
+    TRY(option_sets_open(options, &service));
     CLEANUP(output_deinit) struct output output;
     TRY(output_init(&output, options_text(options, &option_output)));
     CLEANUP(cleanup_snapshot) struct snapshot *snapshot = NULL;

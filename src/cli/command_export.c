@@ -3,17 +3,13 @@
 #include "cli/commands.h"
 #include "cli/option_sets.h"
 #include "cli/output.h"
-#include "cli/progress.h"
+#include "cli/survey.h"
 #include "emit/export_format.h"
-#include "service/service_leaks.h"
 #include "snapshot/filter.h"
-#include "snapshot/scrub.h"
 #include <stdlib.h>
 
 CLEANUP_DEFINE(service, struct service, service_close)
 CLEANUP_DEFINE(filter, struct filter, filter_destroy)
-
-#define COMMAND_EXPORT_MAX_STOP_NS INT64_C(500000000)
 
 /* As many formats as the tables below have room for. */
 enum { COMMAND_EXPORT_FORMATS_MAX = 32 };
@@ -33,41 +29,14 @@ static const struct option command_export_user = {
     .letter = 'u',
     .kind = OPTION_FLAG,
     .help = "leave out frames of the runtime and the standard library (html, csv and stacks)"};
-static const struct option command_export_sort = {
-    .name = "sort",
-    .kind = OPTION_CHOICE,
-    .parameter = "count|age|id|name",
-    .help = "order (groups: count, single goroutines: id); count and age: most first",
-    .choices = (const char *const[]){"count", "age", "id", "name", NULL}};
-static const struct option command_export_limit = {
-    .name = "limit",
-    .letter = 'n',
-    .kind = OPTION_NUMBER,
-    .parameter = "COUNT",
-    .help = "at most COUNT groups or goroutines; 0: all"};
-static const struct option command_export_stop = {
-    .name = "stop",
-    .kind = OPTION_FLAG,
-    .help = "stop the program briefly, to add the stacks of running goroutines"};
-static const struct option command_export_freeze = {
-    .name = "freeze",
-    .kind = OPTION_CHOICE,
-    .parameter = "auto|always|never",
-    .help = "as of unpark leaks, for the findings of html (never) and the leaks of go and pprof",
-    .choices = (const char *const[]){"auto", "always", "never", NULL}};
-static const struct option command_export_max_stop = {
-    .name = "max-stop",
-    .kind = OPTION_DURATION,
-    .parameter = "DURATION",
-    .help = "give stopping up after DURATION (500ms); 0: no limit"};
 
 /* What is written and how. */
 static const struct option_group *command_export_view_group(void)
 {
     static const char *choices[COMMAND_EXPORT_FORMATS_MAX + 1];
     static const struct option *const options[] = {
-        &command_export_format, &command_export_each,  &command_export_all, &command_export_user,
-        &command_export_sort,   &command_export_limit, &option_scrub,       NULL};
+        &command_export_format, &command_export_each, &command_export_all, &command_export_user,
+        &option_sort,           &option_limit,        &option_scrub,       NULL};
     static const struct option_group group = {"What to write", options};
     size_t count;
     const struct export_format *formats = export_formats(&count);
@@ -81,8 +50,8 @@ static const struct option_group *command_export_view_group(void)
 /* How the target is treated. */
 static const struct option_group *command_export_stop_group(void)
 {
-    static const struct option *const options[] = {&command_export_stop, &command_export_freeze,
-                                                   &command_export_max_stop, NULL};
+    static const struct option *const options[] = {&option_stop, &survey_option_freeze,
+                                                   &option_max_stop, NULL};
     static const struct option_group group = {"Stopping", options};
     return &group;
 }
@@ -137,8 +106,8 @@ static struct error *command_export_find_format(const struct options *options,
 static struct error *command_export_find_findings(const struct options *options,
                                                   struct command_export_wish *wish)
 {
-    bool freeze = options_has(options, &command_export_freeze);
-    bool stop = options_has(options, &command_export_stop);
+    bool freeze = options_has(options, &survey_option_freeze);
+    bool stop = options_has(options, &option_stop);
     if (freeze && stop) {
         return error_create(ERROR_USAGE, "--freeze and --stop exclude each other");
     }
@@ -163,7 +132,7 @@ static struct error *command_export_wish_init(const struct options *options,
     }
     wish->single = each || wish->format->single;
     wish->order = wish->single ? GROUP_BY_ID : GROUP_BY_COUNT;
-    const char *order = options_text(options, &command_export_sort);
+    const char *order = options_text(options, &option_sort);
     if (order != NULL) {
         TRY(group_parse_order(order, &wish->order));
     }
@@ -176,105 +145,21 @@ static struct error *command_export_wish_init(const struct options *options,
     return NULL;
 }
 
-/* Everything that is written from. */
-struct command_export_source {
-    struct snapshot *snapshot;   /* that of LEAKS when there are any */
-    struct service_leaks *leaks; /* or NULL */
-    char *obstacle;              /* why there are no findings, or NULL */
-    struct service_look look;    /* what was asked for */
-};
-
-/* Frees what a source holds. */
-static void command_export_source_deinit(struct command_export_source *source)
+/* What a look must hold for the format. */
+static struct service_look command_export_look(const struct options *options,
+                                               const struct command_export_wish *wish)
 {
-    if (source->leaks == NULL) {
-        snapshot_destroy(source->snapshot);
-    }
-    service_leaks_destroy(source->leaks);
-    free(source->obstacle);
-}
-
-/* Looks for findings; what a target does not permit or have becomes the obstacle. */
-static struct error *command_export_find_leaks(const struct options *options,
-                                               struct service *service, struct progress *progress,
-                                               struct command_export_source *source)
-{
-    struct service_leaks_options request = {
-        .freeze = (enum service_freeze)options_number(options, &command_export_freeze,
-                                                      SERVICE_FREEZE_NEVER),
-        .everyone = true,
-        .max_stop_ns =
-            (uint64_t)options_number(options, &command_export_max_stop, COMMAND_EXPORT_MAX_STOP_NS),
-        .progress = progress_update,
-        .progress_context = progress,
-    };
-    struct error *error = service_find_leaks(service, &request, &source->leaks);
-    if (error == NULL) {
-        source->snapshot = source->leaks->snapshot;
-        return NULL;
-    }
-    enum error_code code = error_code(error);
-    if (code != ERROR_CORRUPT && code != ERROR_FAULT && code != ERROR_UNSUPPORTED &&
-        code != ERROR_LIMIT) {
-        return error;
-    }
-    source->obstacle = strdup(error_message(error));
-    error_destroy(error);
-    return source->obstacle == NULL ? error_no_memory() : NULL;
-}
-
-/* Takes the snapshot, with findings when they are wished, and with progress on stderr when it takes
- * long. */
-static struct error *command_export_take(const struct invocation *invocation,
-                                         const struct command_export_wish *wish,
-                                         struct service *service,
-                                         struct command_export_source *source)
-{
-    const struct options *options = &invocation->options;
-    struct progress progress;
-    progress_init(&progress, &invocation->terminal, "reading goroutines");
-    source->look = (struct service_look){
+    return (struct service_look){
         .objects = wish->format->objects,
         .labels = true,
         .arguments = wish->format->arguments && !options_has(options, &option_scrub),
-        .stop = options_has(options, &command_export_stop),
-        .max_stop_ns =
-            (uint64_t)options_number(options, &command_export_max_stop, COMMAND_EXPORT_MAX_STOP_NS),
-        .progress = progress_update,
-        .progress_context = &progress,
+        .stop = options_has(options, &option_stop),
+        .max_stop_ns = option_sets_max_stop(options),
     };
-    struct error *error = NULL;
-    if (wish->findings) {
-        error = command_export_find_leaks(options, service, &progress, source);
-    }
-    if (error == NULL && source->snapshot == NULL) {
-        error = service_snapshot(service, &source->look, &source->snapshot);
-    }
-    progress_deinit(&progress);
-    return error;
-}
-
-/* Takes the secrets out of what will be written. */
-static struct error *command_export_scrub(struct command_export_source *source)
-{
-    TRY(snapshot_scrub(source->snapshot));
-    char **const texts[] = {&source->obstacle,
-                            source->leaks == NULL ? NULL : &source->leaks->obstacle};
-    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
-        if (texts[i] != NULL && *texts[i] != NULL) {
-            struct string_builder clean = {0};
-            scrub_text(&clean, *texts[i], strlen(*texts[i]));
-            char *text;
-            TRY(string_builder_take(&clean, &text));
-            free(*texts[i]);
-            *texts[i] = text;
-        }
-    }
-    return NULL;
 }
 
 /* Which goroutines are proved stuck, by index; NULL without findings. */
-static struct error *command_export_mark(const struct command_export_source *source, uint8_t **ret)
+static struct error *command_export_mark(const struct survey *source, uint8_t **ret)
 {
     size_t count;
     (void)snapshot_goroutines(source->snapshot, &count);
@@ -295,8 +180,8 @@ static struct error *command_export_mark(const struct command_export_source *sou
 /* Writes the goroutines of SELECTION to the output. */
 static struct error *command_export_write(const struct invocation *invocation,
                                           const struct command_export_wish *wish,
-                                          const struct command_export_source *source,
-                                          uint32_t *selection, size_t count, struct output *output)
+                                          const struct survey *source, uint32_t *selection,
+                                          size_t count, struct output *output)
 {
     const struct options *options = &invocation->options;
     const struct service_leaks *leaks = source->leaks;
@@ -316,11 +201,11 @@ static struct error *command_export_write(const struct invocation *invocation,
         .dump = {.snapshot = source->snapshot,
                  .selection = selection,
                  .count = count,
-                 .limit = (size_t)options_number(options, &command_export_limit, 0),
+                 .limit = (size_t)options_number(options, &option_limit, 0),
                  .user_frames = options_has(options, &command_export_user),
                  .leaked = leaked},
         .leaks = leaks != NULL ? &leaks_view : NULL,
-        .leaks_obstacle = source->obstacle,
+        .leaks_obstacle = survey_obstacle(source),
         .references = leaks == NULL ? NULL : leaks->references,
         .reference_count = leaks == NULL ? 0 : leaks->reference_count,
     };
@@ -343,32 +228,21 @@ static struct error *command_export_run(struct invocation *invocation, int *exit
     const struct options *options = &invocation->options;
     CLEANUP(command_export_wish_deinit) struct command_export_wish wish;
     TRY(command_export_wish_init(options, &wish));
-    const char *target;
-    TRY(option_sets_target(options, &target));
-    struct service_options service_options = {.exe = options_text(options, &option_exe),
-                                              .core = options_has(options, &option_core)};
     CLEANUP(cleanup_service) struct service *service = NULL;
-    TRY(service_open(target, &service_options, &service));
+    TRY(option_sets_open(options, &service));
     CLEANUP(output_deinit) struct output output;
     TRY(output_init(&output, options_text(options, &option_output)));
-    CLEANUP(command_export_source_deinit) struct command_export_source source = {0};
-    TRY(command_export_take(invocation, &wish, service, &source));
+    CLEANUP(survey_deinit) struct survey survey = {0};
+    struct service_look look = command_export_look(options, &wish);
+    TRY(survey_take(invocation, service, &look, wish.findings, &survey));
     CLEANUP_FREE uint32_t *selection = NULL;
     size_t count = 0;
-    TRY(filter_apply(wish.filter, source.snapshot, &selection, &count));
+    TRY(filter_apply(wish.filter, survey.snapshot, &selection, &count));
     if (options_has(options, &option_scrub)) {
-        TRY(command_export_scrub(&source));
+        TRY(survey_scrub(&survey));
     }
-    TRY(command_export_write(invocation, &wish, &source, selection, count, &output));
-    if (service_is_partial(source.snapshot, &source.look)) {
-        size_t notes;
-        const char *const *texts = snapshot_notes(source.snapshot, &notes);
-        for (size_t i = 0; i < notes; i++) {
-            terminal_print_note(&invocation->terminal, texts[i]);
-        }
-        *exit_ret = COMMAND_EXIT_PARTIAL;
-    }
-    return NULL;
+    TRY(command_export_write(invocation, &wish, &survey, selection, count, &output));
+    return survey_explain(invocation, &survey, exit_ret);
 }
 
 const struct command command_export = {

@@ -3,17 +3,13 @@
 #include "cli/commands.h"
 #include "cli/option_sets.h"
 #include "cli/output.h"
-#include "cli/progress.h"
+#include "cli/survey.h"
 #include "emit/graph.h"
-#include "service/service_leaks.h"
-#include "snapshot/scrub.h"
 #include <stdlib.h>
 #include <string.h>
 
 CLEANUP_DEFINE(service, struct service, service_close)
 CLEANUP_DEFINE(filter, struct filter, filter_destroy)
-
-#define COMMAND_GRAPH_MAX_STOP_NS INT64_C(500000000)
 
 enum { COMMAND_GRAPH_LIMIT = 60 };
 
@@ -25,8 +21,6 @@ static const struct option command_graph_format = {
     .help = "a picture, or text for Graphviz, Mermaid or a program; the name of --output tells, "
             "else dot",
     .choices = (const char *const[]){"svg", "dot", "mermaid", "json", NULL}};
-static const struct option command_graph_json = {
-    .name = "json", .letter = 'j', .kind = OPTION_FLAG, .help = "the same as --format=json"};
 static const struct option command_graph_all = {
     .name = "all",
     .letter = 'a',
@@ -39,24 +33,13 @@ static const struct option command_graph_limit = {
     .kind = OPTION_NUMBER,
     .parameter = "COUNT",
     .help = "draw at most COUNT groups and as many objects, the largest (60); 0: all"};
-static const struct option command_graph_freeze = {
-    .name = "freeze",
-    .kind = OPTION_CHOICE,
-    .parameter = "auto|always|never",
-    .help = "as of unpark leaks, to mark what is proved stuck (never)",
-    .choices = (const char *const[]){"auto", "always", "never", NULL}};
-static const struct option command_graph_max_stop = {
-    .name = "max-stop",
-    .kind = OPTION_DURATION,
-    .parameter = "DURATION",
-    .help = "give stopping up after DURATION (500ms); 0: no limit"};
 
 /* What is drawn and how. */
 static const struct option_group *command_graph_view_group(void)
 {
     static const struct option *const options[] = {
-        &command_graph_format, &command_graph_json,     &command_graph_all, &command_graph_limit,
-        &command_graph_freeze, &command_graph_max_stop, &option_scrub,      NULL};
+        &command_graph_format, &option_json,     &command_graph_all, &command_graph_limit,
+        &survey_option_freeze, &option_max_stop, &option_scrub,      NULL};
     static const struct option_group group = {"What to draw", options};
     return &group;
 }
@@ -71,7 +54,7 @@ static struct error *command_graph_find_format(const struct options *options,
     const struct graph_format *formats = graph_formats(&count);
     const char *path = options_text(options, &option_output);
     const char *name = options_text(options, &command_graph_format);
-    if (options_has(options, &command_graph_json)) {
+    if (options_has(options, &option_json)) {
         if (name != NULL && strcmp(name, "json") != 0) {
             return error_create(ERROR_USAGE, "--format and --json contradict each other");
         }
@@ -94,60 +77,8 @@ static struct error *command_graph_find_format(const struct options *options,
     return NULL;
 }
 
-/* What is drawn from. */
-struct command_graph_source {
-    struct snapshot *snapshot;   /* that of LEAKS when there are any */
-    struct service_leaks *leaks; /* or NULL */
-    char *obstacle;              /* why there are none, or NULL */
-};
-
-/* Frees what a source holds. */
-static void command_graph_source_deinit(struct command_graph_source *source)
-{
-    if (source->leaks == NULL) {
-        snapshot_destroy(source->snapshot);
-    }
-    service_leaks_destroy(source->leaks);
-    free(source->obstacle);
-}
-
-/* Looks; when nothing is known about who reaches what, the goroutines are drawn without it. */
-static struct error *command_graph_look(const struct options *options, struct service *service,
-                                        struct progress *progress,
-                                        struct command_graph_source *source)
-{
-    struct service_leaks_options request = {
-        .freeze = (enum service_freeze)options_number(options, &command_graph_freeze,
-                                                      SERVICE_FREEZE_NEVER),
-        .max_stop_ns =
-            (uint64_t)options_number(options, &command_graph_max_stop, COMMAND_GRAPH_MAX_STOP_NS),
-        .everyone = true,
-        .progress = progress_update,
-        .progress_context = progress,
-    };
-    struct error *error = service_find_leaks(service, &request, &source->leaks);
-    if (error == NULL) {
-        source->snapshot = source->leaks->snapshot;
-        return NULL;
-    }
-    enum error_code code = error_code(error);
-    if (code != ERROR_CORRUPT && code != ERROR_FAULT && code != ERROR_UNSUPPORTED &&
-        code != ERROR_LIMIT) {
-        return error;
-    }
-    source->obstacle = strdup(error_message(error));
-    error_destroy(error);
-    if (source->obstacle == NULL) {
-        return error_no_memory();
-    }
-    struct service_look look = {
-        .objects = true, .labels = true, .progress = progress_update, .progress_context = progress};
-    return service_snapshot(service, &look, &source->snapshot);
-}
-
 /* Builds the graph of the goroutines in GROUPS and writes it. */
-static struct error *command_graph_write(const struct options *options,
-                                         const struct command_graph_source *source,
+static struct error *command_graph_write(const struct options *options, struct survey *source,
                                          const struct group_list *groups,
                                          const struct graph_format *format, struct output *output)
 {
@@ -165,7 +96,7 @@ static struct error *command_graph_write(const struct options *options,
                               .groups_cut = graph.group_count,
                               .objects_cut = graph.object_count,
                               .edges_cut = graph.wait_count + graph.reach_count,
-                              .obstacle = source->obstacle};
+                              .obstacle = survey_obstacle(source)};
     size_t limit = (size_t)options_number(options, &command_graph_limit, COMMAND_GRAPH_LIMIT);
     wait_graph_cut(&graph, limit, limit, format->edges);
     view.groups_cut -= graph.group_count;
@@ -176,8 +107,7 @@ static struct error *command_graph_write(const struct options *options,
 }
 
 /* Chooses the goroutines and writes their graph. */
-static struct error *command_graph_select(const struct options *options,
-                                          const struct command_graph_source *source,
+static struct error *command_graph_select(const struct options *options, struct survey *source,
                                           const struct graph_format *format, struct output *output)
 {
     CLEANUP(cleanup_filter) struct filter *filter = NULL;
@@ -190,7 +120,7 @@ static struct error *command_graph_select(const struct options *options,
     }
     TRY(filter_apply(filter, source->snapshot, &selection, &count));
     if (options_has(options, &option_scrub)) {
-        TRY(snapshot_scrub(source->snapshot));
+        TRY(survey_scrub(source));
     }
     TRY(group_list_init(&groups, source->snapshot, selection, count, GROUP_BY_COUNT));
     return command_graph_write(options, source, &groups, format, output);
@@ -201,32 +131,16 @@ static struct error *command_graph_run(struct invocation *invocation, int *exit_
 {
     const struct options *options = &invocation->options;
     const struct graph_format *format = &graph_formats(&(size_t){0})[0];
-    const char *target;
     TRY(command_graph_find_format(options, &format));
-    TRY(option_sets_target(options, &target));
-    struct service_options service_options = {.exe = options_text(options, &option_exe),
-                                              .core = options_has(options, &option_core)};
     CLEANUP(cleanup_service) struct service *service = NULL;
-    TRY(service_open(target, &service_options, &service));
+    TRY(option_sets_open(options, &service));
     CLEANUP(output_deinit) struct output output;
     TRY(output_init(&output, options_text(options, &option_output)));
-    CLEANUP(command_graph_source_deinit) struct command_graph_source source = {0};
-    struct progress progress;
-    progress_init(&progress, &invocation->terminal, "reading goroutines");
-    struct error *error = command_graph_look(options, service, &progress, &source);
-    progress_deinit(&progress);
-    TRY(error);
-    TRY(command_graph_select(options, &source, format, &output));
-    struct service_look look = {0};
-    if (service_is_partial(source.snapshot, &look)) {
-        size_t notes;
-        const char *const *texts = snapshot_notes(source.snapshot, &notes);
-        for (size_t i = 0; i < notes; i++) {
-            terminal_print_note(&invocation->terminal, texts[i]);
-        }
-        *exit_ret = COMMAND_EXIT_PARTIAL;
-    }
-    return NULL;
+    CLEANUP(survey_deinit) struct survey survey = {0};
+    const struct service_look look = {.objects = true, .labels = true};
+    TRY(survey_take(invocation, service, &look, true, &survey));
+    TRY(command_graph_select(options, &survey, format, &output));
+    return survey_explain(invocation, &survey, exit_ret);
 }
 
 const struct command command_graph = {

@@ -5,6 +5,7 @@
 #include "cli/option_sets.h"
 #include "cli/output.h"
 #include "cli/progress.h"
+#include "cli/survey.h"
 #include "emit/dump.h"
 #include "emit/leaks.h"
 #include "service/service_leaks.h"
@@ -14,8 +15,6 @@
 
 CLEANUP_DEFINE(service, struct service, service_close)
 CLEANUP_DEFINE(leaks, struct service_leaks, service_leaks_destroy)
-
-#define COMMAND_LEAKS_MAX_STOP_NS INT64_C(500000000)
 
 /* Looks that a watch makes after the first one, when nothing else is said. */
 enum { COMMAND_LEAKS_LOOKS = 6 };
@@ -37,8 +36,6 @@ static const struct option command_leaks_format = {
     .parameter = "text|go|json|ndjson",
     .help = "text for people; go: Go's own traceback with (leaked) where it is proved; JSON; lines",
     .choices = (const char *const[]){"text", "go", "json", "ndjson", NULL}};
-static const struct option command_leaks_json = {
-    .name = "json", .letter = 'j', .kind = OPTION_FLAG, .help = "the same as --format=json"};
 static const struct option command_leaks_only = {.name = "only",
                                                  .kind = OPTION_CHOICE,
                                                  .parameter = "proved",
@@ -51,11 +48,6 @@ static const struct option command_leaks_goroutine = {
     .kind = OPTION_NUMBER,
     .parameter = "ID",
     .help = "explain one goroutine: why it is stuck, or what can still wake it"};
-static const struct option command_leaks_user = {
-    .name = "user",
-    .letter = 'u',
-    .kind = OPTION_FLAG,
-    .help = "hide frames of the runtime and the standard library; it is said how many"};
 static const struct option command_leaks_limit = {.name = "limit",
                                                   .letter = 'n',
                                                   .kind = OPTION_NUMBER,
@@ -67,11 +59,6 @@ static const struct option command_leaks_freeze = {
     .parameter = "auto|always|never",
     .help = "auto: stop the program only when a first look finds something to prove",
     .choices = (const char *const[]){"auto", "always", "never", NULL}};
-static const struct option command_leaks_max_stop = {
-    .name = "max-stop",
-    .kind = OPTION_DURATION,
-    .parameter = "DURATION",
-    .help = "let go after DURATION (500ms) and prove nothing; 0: no limit"};
 static const struct option command_leaks_watch_for = {
     .name = "watch",
     .letter = 'w',
@@ -88,8 +75,8 @@ static const struct option command_leaks_every = {
 static const struct option_group *command_leaks_view_group(void)
 {
     static const struct option *const options[] = {
-        &command_leaks_goroutine, &command_leaks_only, &command_leaks_user, &command_leaks_limit,
-        &command_leaks_format,    &command_leaks_json, &option_scrub,       NULL};
+        &command_leaks_goroutine, &command_leaks_only, &option_user,  &command_leaks_limit,
+        &command_leaks_format,    &option_json,        &option_scrub, NULL};
     static const struct option_group group = {"What to show", options};
     return &group;
 }
@@ -106,8 +93,7 @@ static const struct option_group *command_leaks_watch_group(void)
 /* How the target is treated. */
 static const struct option_group *command_leaks_stop_group(void)
 {
-    static const struct option *const options[] = {&command_leaks_freeze, &command_leaks_max_stop,
-                                                   NULL};
+    static const struct option *const options[] = {&command_leaks_freeze, &option_max_stop, NULL};
     static const struct option_group group = {"Stopping", options};
     return &group;
 }
@@ -116,7 +102,7 @@ static const struct option_group *command_leaks_stop_group(void)
 static struct error *command_leaks_form(const struct options *options, enum command_leaks_form *ret)
 {
     int64_t form = options_number(options, &command_leaks_format, -1);
-    bool json = options_has(options, &command_leaks_json);
+    bool json = options_has(options, &option_json);
     if (json && form >= 0 && form != COMMAND_LEAKS_JSON) {
         return error_create(ERROR_USAGE, "--format and --json contradict each other");
     }
@@ -126,26 +112,13 @@ static struct error *command_leaks_form(const struct options *options, enum comm
     return NULL;
 }
 
-/* Opens the target that the invocation names. */
-static struct error *command_leaks_open(const struct options *options, struct service **ret)
-{
-    const char *target;
-    TRY(option_sets_target(options, &target));
-    struct service_options service_options = {
-        .exe = options_text(options, &option_exe),
-        .core = options_has(options, &option_core),
-    };
-    return service_open(target, &service_options, ret);
-}
-
 /* What is asked of each look. */
 static struct service_leaks_options command_leaks_look(const struct options *options, int64_t goid)
 {
     return (struct service_leaks_options){
         .freeze = (enum service_freeze)options_number(options, &command_leaks_freeze,
                                                       SERVICE_FREEZE_AUTO),
-        .max_stop_ns =
-            (uint64_t)options_number(options, &command_leaks_max_stop, COMMAND_LEAKS_MAX_STOP_NS),
+        .max_stop_ns = option_sets_max_stop(options),
         .explain = goid > 0 ? (uint64_t)goid : 0,
     };
 }
@@ -245,7 +218,7 @@ static struct leaks_view command_leaks_view(const struct invocation *invocation,
         .verdicts = leaks->verdicts,
         .findings = &leaks->findings,
         .only_proved = options_has(options, &command_leaks_only),
-        .user_frames = options_has(options, &command_leaks_user),
+        .user_frames = options_has(options, &option_user),
         .limit = (size_t)options_number(options, &command_leaks_limit, 0),
         .stopped_ns = leaks->stopped_ns,
         .stops = watch->looks > 0 ? watch->stops : leaks->stopped_ns > 0,
@@ -415,24 +388,6 @@ static int command_leaks_exit(const struct options *options, const struct servic
     return partial ? COMMAND_EXIT_PARTIAL : COMMAND_EXIT_OK;
 }
 
-/* Says why the first finding in doubt is in doubt, and for how many goroutines there is doubt. */
-static struct error *command_leaks_explain_doubt(const struct invocation *invocation,
-                                                 const struct finding_list *findings)
-{
-    CLEANUP(string_builder_deinit) struct string_builder line = {0};
-    const char *reason = "";
-    for (size_t i = findings->count; i-- > 0;) {
-        if (findings->items[i].verdict == LEAK_VERDICT_UNKNOWN) {
-            reason = leak_reason_text(findings->items[i].reason);
-        }
-    }
-    string_builder_format(&line, "of %llu goroutines it is unknown whether they are stuck: %s",
-                          (unsigned long long)findings->unknown, reason);
-    TRY(string_builder_error(&line));
-    terminal_print_note(&invocation->terminal, string_builder_text(&line));
-    return NULL;
-}
-
 /* Says on stderr what an answer lacks that ends with status CODE. A text that has findings says it
  * itself. */
 static struct error *command_leaks_explain(const struct invocation *invocation,
@@ -449,7 +404,7 @@ static struct error *command_leaks_explain(const struct invocation *invocation,
     if (leaks->obstacle != NULL) {
         terminal_print_note(&invocation->terminal, leaks->obstacle);
     } else if (leaks->findings.unknown > 0 && code == COMMAND_EXIT_PARTIAL) {
-        return command_leaks_explain_doubt(invocation, &leaks->findings);
+        return survey_explain_doubt(invocation, &leaks->findings);
     }
     return NULL;
 }
@@ -463,7 +418,7 @@ static struct error *command_leaks_run(struct invocation *invocation, int *exit_
     TRY(command_leaks_form(options, &form));
     TRY(command_leaks_check_watch(options));
     CLEANUP(cleanup_service) struct service *service = NULL;
-    TRY(command_leaks_open(options, &service));
+    TRY(option_sets_open(options, &service));
     CLEANUP(output_deinit) struct output output;
     TRY(output_init(&output, options_text(options, &option_output)));
     CLEANUP(cleanup_leaks) struct service_leaks *leaks = NULL;

@@ -17,7 +17,6 @@ CLEANUP_DEFINE(service, struct service, service_close)
 CLEANUP_DEFINE(endpoint, struct pprof_endpoint, pprof_endpoint_destroy)
 CLEANUP_DEFINE(server, struct http_server, http_server_destroy)
 
-#define COMMAND_PPROF_MAX_STOP_NS INT64_C(500000000)
 #define COMMAND_PPROF_LISTEN "127.0.0.1:6060"
 
 enum { COMMAND_PPROF_FILE_MAX = 65536, COMMAND_PPROF_NAMES_MAX = 32 };
@@ -54,11 +53,6 @@ static const struct option command_pprof_stop = {
     .name = "stop",
     .kind = OPTION_FLAG,
     .help = "stop the program briefly for each request, to add the stacks of running goroutines"};
-static const struct option command_pprof_max_stop = {
-    .name = "max-stop",
-    .kind = OPTION_DURATION,
-    .parameter = "DURATION",
-    .help = "give stopping up after DURATION (500ms); 0: no limit"};
 
 /* Where and to whom. */
 static const struct option_group *command_pprof_serve_group(void)
@@ -73,8 +67,7 @@ static const struct option_group *command_pprof_serve_group(void)
 /* How the target is treated. */
 static const struct option_group *command_pprof_stop_group(void)
 {
-    static const struct option *const options[] = {&command_pprof_stop, &command_pprof_max_stop,
-                                                   NULL};
+    static const struct option *const options[] = {&command_pprof_stop, &option_max_stop, NULL};
     static const struct option_group group = {"Stopping", options};
     return &group;
 }
@@ -184,18 +177,6 @@ static struct error *command_pprof_wish_init(const struct options *options,
     return command_pprof_check(options, wish);
 }
 
-/* Opens the target that the invocation names. */
-static struct error *command_pprof_open(const struct options *options, struct service **ret)
-{
-    const char *target;
-    TRY(option_sets_target(options, &target));
-    struct service_options service_options = {
-        .exe = options_text(options, &option_exe),
-        .core = options_has(options, &option_core),
-    };
-    return service_open(target, &service_options, ret);
-}
-
 /* Says on stdout where the endpoint is. */
 static struct error *command_pprof_announce(const struct pprof_endpoint *endpoint,
                                             const struct http_server *server)
@@ -255,13 +236,12 @@ static struct error *command_pprof_run(struct invocation *invocation, int *exit_
     CLEANUP(command_pprof_wish_deinit) struct command_pprof_wish wish = {.token = NULL};
     TRY(command_pprof_wish_init(options, &wish));
     CLEANUP(cleanup_service) struct service *service = NULL;
-    TRY(command_pprof_open(options, &service));
-    struct pprof_endpoint_options endpoint_options = {
-        .service = service,
-        .stop = options_has(options, &command_pprof_stop),
-        .scrub = options_has(options, &option_scrub),
-        .max_stop_ns =
-            (uint64_t)options_number(options, &command_pprof_max_stop, COMMAND_PPROF_MAX_STOP_NS)};
+    TRY(option_sets_open(options, &service));
+    struct pprof_endpoint_options endpoint_options = {.service = service,
+                                                      .stop =
+                                                          options_has(options, &command_pprof_stop),
+                                                      .scrub = options_has(options, &option_scrub),
+                                                      .max_stop_ns = option_sets_max_stop(options)};
     CLEANUP(cleanup_endpoint) struct pprof_endpoint *endpoint = NULL;
     TRY(pprof_endpoint_create(&endpoint_options, &endpoint));
     sigset_t old;

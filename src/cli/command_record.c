@@ -21,7 +21,6 @@ CLEANUP_DEFINE(recording_writer, struct recording_writer, recording_writer_close
 #define COMMAND_RECORD_EVERY_NS INT64_C(1000000000)
 #define COMMAND_RECORD_LEAST_NS INT64_C(1000000)
 #define COMMAND_RECORD_LONGEST_NS (INT64_C(36500) * 86400 * 1000000000)
-#define COMMAND_RECORD_MAX_STOP_NS INT64_C(500000000)
 
 /* So many looks may fail one after the other. */
 enum { COMMAND_RECORD_FAILURES = 10 };
@@ -57,11 +56,6 @@ static const struct option command_record_stop = {
     .name = "stop",
     .kind = OPTION_FLAG,
     .help = "stop the program briefly each time, to add the stacks of running goroutines"};
-static const struct option command_record_max_stop = {
-    .name = "max-stop",
-    .kind = OPTION_DURATION,
-    .parameter = "DURATION",
-    .help = "give stopping up after DURATION (500ms); 0: no limit"};
 
 /* What is recorded where. */
 static const struct option_group *command_record_group(void)
@@ -78,8 +72,7 @@ static const struct option_group *command_record_group(void)
 /* How the target is treated. */
 static const struct option_group *command_record_stop_group(void)
 {
-    static const struct option *const options[] = {&command_record_stop, &command_record_max_stop,
-                                                   NULL};
+    static const struct option *const options[] = {&command_record_stop, &option_max_stop, NULL};
     static const struct option_group group = {"Stopping", options};
     return &group;
 }
@@ -130,8 +123,7 @@ static struct error *command_record_take(const struct options *options, struct s
         .objects = true,
         .labels = true,
         .stop = options_has(options, &command_record_stop),
-        .max_stop_ns =
-            (uint64_t)options_number(options, &command_record_max_stop, COMMAND_RECORD_MAX_STOP_NS),
+        .max_stop_ns = option_sets_max_stop(options),
     };
     TRY(service_snapshot(service, &look, &snapshot));
     int64_t took = snapshot_program(snapshot)->read_ns;

@@ -68,6 +68,8 @@ const struct option_group *option_group_common(void)
     return &group;
 }
 
+#define OPTION_SETS_MAX_STOP_NS INT64_C(500000000)
+
 /* The filter terms as options, made on first use. */
 static struct option option_sets_terms[OPTION_SETS_FILTER_MAX];
 static const struct option *option_sets_term_list[OPTION_SETS_FILTER_MAX + 1];
@@ -116,6 +118,39 @@ const struct option option_scrub = {
     .kind = OPTION_FLAG,
     .help = "take out arguments, labels, addresses, network peers and home directories"};
 
+const struct option option_json = {
+    .name = "json", .letter = 'j', .kind = OPTION_FLAG, .help = "the same as --format=json"};
+const struct option option_user = {
+    .name = "user",
+    .letter = 'u',
+    .kind = OPTION_FLAG,
+    .help = "hide frames of the runtime and the standard library; it is said how many"};
+const struct option option_sort = {
+    .name = "sort",
+    .kind = OPTION_CHOICE,
+    .parameter = "count|age|id|name",
+    .help = "order (groups: count, single goroutines: id); count and age: most first",
+    .choices = (const char *const[]){"count", "age", "id", "name", NULL}};
+const struct option option_limit = {.name = "limit",
+                                    .letter = 'n',
+                                    .kind = OPTION_NUMBER,
+                                    .parameter = "COUNT",
+                                    .help = "at most COUNT groups or goroutines; 0: all"};
+const struct option option_stop = {
+    .name = "stop",
+    .kind = OPTION_FLAG,
+    .help = "stop the program briefly, to add the stacks of running goroutines"};
+const struct option option_max_stop = {.name = "max-stop",
+                                       .kind = OPTION_DURATION,
+                                       .parameter = "DURATION",
+                                       .help =
+                                           "give stopping up after DURATION (500ms); 0: no limit"};
+
+uint64_t option_sets_max_stop(const struct options *options)
+{
+    return (uint64_t)options_number(options, &option_max_stop, OPTION_SETS_MAX_STOP_NS);
+}
+
 bool option_sets_names_system(const struct options *options)
 {
     const struct option *option =
@@ -155,4 +190,15 @@ struct error *option_sets_target(const struct options *options, const char **ret
                             "give a pid, name:PATTERN, a file, - or a URL; unpark ps lists pids");
     }
     return NULL;
+}
+
+struct error *option_sets_open(const struct options *options, struct service **ret)
+{
+    const char *target;
+    TRY(option_sets_target(options, &target));
+    struct service_options with = {
+        .exe = options_text(options, &option_exe),
+        .core = options_has(options, &option_core),
+    };
+    return service_open(target, &with, ret);
 }

@@ -3,6 +3,7 @@
 #define UNPARK_CLI_OPTION_SETS_H
 
 #include "cli/options.h"
+#include "service/service.h"
 #include "snapshot/filter.h"
 
 /* --pid, --core, --exe: the explicit forms of the argument TARGET. */
@@ -27,6 +28,17 @@ const struct option_group *option_group_common(void);
 /* --scrub, for commands whose output may leave the house (snapshot/scrub.h). */
 extern const struct option option_scrub;
 
+/* What several commands that show goroutines understand alike. */
+extern const struct option option_json;
+extern const struct option option_user;
+extern const struct option option_sort;
+extern const struct option option_limit;
+extern const struct option option_stop;
+extern const struct option option_max_stop;
+
+/* The longest stop that OPTIONS permit, in nanoseconds; 0: no limit. */
+uint64_t option_sets_max_stop(const struct options *options);
+
 /* True when a filter term of OPTIONS speaks about system goroutines itself. */
 bool option_sets_names_system(const struct options *options);
 
@@ -35,5 +47,8 @@ NODISCARD struct error *option_sets_filter(const struct options *options, struct
 
 /* The target that OPTIONS name, by argument or by --pid or --core: exactly one. */
 NODISCARD struct error *option_sets_target(const struct options *options, const char **ret);
+
+/* Opens that target. */
+NODISCARD struct error *option_sets_open(const struct options *options, struct service **ret);
 
 #endif

@@ -444,11 +444,12 @@ static struct error *service_leaks_name_cut(struct service *service, struct serv
     return NULL;
 }
 
-/* The goroutines of a program whose heap cannot be read, as ERROR, which is consumed, says: nothing
- * is proved. */
+/* The goroutines of a program whose heap is not read, as ERROR, which is consumed, says: nothing is
+ * proved, for REASON. */
 static struct error *service_leaks_without_heap(struct service *service,
                                                 const struct service_leaks_options *options,
-                                                struct error *error, struct service_leaks **ret)
+                                                struct error *error, enum leak_reason reason,
+                                                struct service_leaks **ret)
 {
     CLEANUP(cleanup_leaks) struct service_leaks *leaks = calloc(1, sizeof *leaks);
     CLEANUP_FREE char *obstacle = NULL;
@@ -465,8 +466,7 @@ static struct error *service_leaks_without_heap(struct service *service,
         return error_no_memory();
     }
     for (size_t i = 0; i < count; i++) {
-        struct proof_result result =
-            proof_without_heap(leaks->snapshot, &goroutines[i], LEAK_REASON_NO_HEAP);
+        struct proof_result result = proof_without_heap(leaks->snapshot, &goroutines[i], reason);
         leaks->verdicts[i] = (struct finding_verdict){
             (uint8_t)result.verdict, (uint8_t)result.class_, (uint8_t)result.reason};
     }
@@ -488,7 +488,33 @@ static struct error *service_leaks_look_alone(struct service *service,
     }
     enum error_code code = error_code(error);
     bool unreadable = code == ERROR_NOT_FOUND || code == ERROR_FAULT || code == ERROR_CORRUPT;
-    return unreadable ? service_leaks_without_heap(service, options, error, ret) : error;
+    return unreadable
+               ? service_leaks_without_heap(service, options, error, LEAK_REASON_NO_HEAP, ret)
+               : error;
+}
+
+/* Why the memory of a running program is not to be copied: it has too many goroutines for OPTIONS.
+ * NULL in *RET: it is. */
+static struct error *service_leaks_refrain(struct service *service,
+                                           const struct service_leaks_options *options,
+                                           struct error **ret)
+{
+    uint64_t user = 0;
+    uint64_t system = 0;
+    *ret = NULL;
+    if (options->goroutines_max == 0 || options->freeze != SERVICE_FREEZE_NEVER ||
+        target_kind(service->target) != TARGET_KIND_LIVE) {
+        return NULL;
+    }
+    TRY(service_name_error(service, goruntime_count(service->runtime, &user, &system)));
+    if (user > options->goroutines_max) {
+        *ret = error_advise(error_create(ERROR_LIMIT,
+                                         "%llu goroutines: who reaches what they wait for takes a "
+                                         "copy of all their stacks, which was not made",
+                                         (unsigned long long)user),
+                            "--freeze never makes it without a stop, --freeze auto proves as well");
+    }
+    return NULL;
 }
 
 /* Looks as OPTIONS ask, with the lock held. */
@@ -501,6 +527,13 @@ static struct error *service_leaks_take(struct service *service,
     }
     uint64_t stopped = target_stopped_ns(service->target);
     TRY(service_prepare(service));
+    struct error *refrain;
+    TRY(service_leaks_refrain(service, options, &refrain));
+    if (refrain != NULL) {
+        TRY(service_leaks_without_heap(service, options, refrain, LEAK_REASON_NOT_CONSISTENT, ret));
+        (*ret)->refused = false;
+        return NULL;
+    }
     TRY(options->watch == NULL ? service_leaks_look_alone(service, options, ret)
                                : service_leaks_observe(service, options, ret));
     (*ret)->stopped_ns = options->watch == NULL ? target_stopped_ns(service->target) - stopped

@@ -14,9 +14,11 @@ enum service_freeze {
 
 struct service_leaks_options {
     enum service_freeze freeze;
-    uint64_t max_stop_ns; /* longest stop; 0: no limit */
-    bool everyone;        /* references of all goroutines, not only of stuck ones: for a picture */
-    uint64_t explain;     /* goid whose reachability is to be explained by a path; 0 none */
+    uint64_t max_stop_ns;    /* longest stop; 0: no limit */
+    uint64_t goroutines_max; /* of more, memory is not copied unless the program is stopped: nothing
+                              * is known then of who reaches what; 0: no limit */
+    bool everyone;    /* references of all goroutines, not only of stuck ones: for a picture */
+    uint64_t explain; /* goid whose reachability is to be explained by a path; 0 none */
     struct service_watch *watch; /* of the same service: this is one look of several; or NULL */
     bool settle;                 /* the last look of the watch: leave nothing open for a next one */
     void (*progress)(void *context, uint64_t done, uint64_t total);

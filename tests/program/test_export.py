@@ -124,6 +124,30 @@ def test_what_does_not_fit_together(unpark, parked, tmp_path, words, complaint):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("words", [
+    ("export", "-f", "html"), ("export", "-f", "go"), ("export", "-f", "pprof"), ("graph", "-f", "json")])
+def test_a_refused_stop_is_a_partial_result(unpark, parked, words):
+    """As of unpark leaks: status 5, one line that says why; the output is there."""
+    command, *rest = words
+    result = unpark(command, parked.pid, *rest, "--freeze", "always", "--max-stop", "1ns")
+    assert result.code == 5 and len(result.err.splitlines()) == 1 and "--max-stop" in result.err, result
+    assert len(result.bytes) > 100
+    if rest[-1] == "json":
+        assert "--max-stop" in result.json()["summary"]["obstacle"]
+
+
+def test_reports_of_very_many_goroutines_are_bounded(unpark, newest, start):
+    """A copy of all stacks is made only when it is asked for by name; what is lost is said."""
+    count = 250100
+    with start(newest.build("swarm"), "-n", str(count), "-listen", "127.0.0.1:0") as swarm:
+        for words in (("export", "-f", "html"), ("graph", "-f", "json")):
+            bounded = unpark(words[0], swarm.pid, *words[1:], prefix=("sh", "-c", 'ulimit -v 450000 && exec "$@"', "sh"))
+            assert bounded.code == 0 and bounded.err == "", bounded
+            assert "which was not made (--freeze never makes it" in bounded.out
+            asked = unpark(words[0], swarm.pid, *words[1:], "--freeze", "never")
+            assert "was not made" not in asked.out
+
+
 # ---- formats that dump has, too ----
 
 
