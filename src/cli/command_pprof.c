@@ -140,6 +140,26 @@ static struct error *command_pprof_find_names(const struct options *options, con
     return NULL;
 }
 
+/* Refuses files that are no PEM of what they should be; TLS itself would not say which is wrong. */
+static struct error *command_pprof_check_pem(const struct command_pprof_wish *wish)
+{
+    if (wish->certificate == NULL) {
+        return NULL;
+    }
+    if (strstr(wish->certificate, "-----BEGIN CERTIFICATE-----") == NULL ||
+        strstr(wish->certificate, "-----END CERTIFICATE-----") == NULL) {
+        return error_create(ERROR_USAGE, "--cert: no certificate in PEM in it");
+    }
+    if (strstr(wish->key, "PRIVATE KEY-----") == NULL) {
+        return error_create(ERROR_USAGE, "--key: no private key in PEM in it");
+    }
+    if (strstr(wish->key, "ENCRYPTED") != NULL) {
+        return error_advise(error_create(ERROR_USAGE, "--key: it is locked by a password"),
+                            "openssl pkey -in KEY -out FILE takes that off");
+    }
+    return NULL;
+}
+
 /* Refuses what would be dangerous or makes no sense. */
 static struct error *command_pprof_check(const struct options *options,
                                          const struct command_pprof_wish *wish)
@@ -147,6 +167,7 @@ static struct error *command_pprof_check(const struct options *options,
     if ((wish->certificate == NULL) != (wish->key == NULL)) {
         return error_create(ERROR_USAGE, "--cert and --key belong together");
     }
+    TRY(command_pprof_check_pem(wish));
     if (!wish->address.loopback && wish->certificate == NULL &&
         !options_has(options, &command_pprof_insecure)) {
         return error_advise(error_create(ERROR_USAGE,
@@ -270,7 +291,19 @@ const struct command command_pprof = {
         "parameter token in the address. Other addresses always have a token, made at random "
         "unless "
         "it is given, and need --cert and --key, or --insecure. Requests must name the server by "
-        "an address of its own or a name given with --host.",
+        "an address of its own or a name given with --host.\n\n"
+        "With --cert and --key, two PEM files, it serves HTTPS and nothing else, TLS 1.2 or later. "
+        "The certificate, with those of its issuers behind it, must hold the name or address that "
+        "clients use, in subjectAltName; the key must have no password. Both are read once: after "
+        "a renewal start unpark pprof anew. Clients must trust the certificate or its issuer "
+        "(curl --cacert, ca_file in the configuration of Parca, Alloy and Prometheus). One that "
+        "signs itself:\n\n"
+        " openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 365 \\\n"
+        "   -subj /CN=unpark -addext subjectAltName=IP:10.0.0.7,DNS:box7.example \\\n"
+        "   -keyout k.pem -out c.pem\n\n"
+        "Only what is at hand is served: with seconds= (differences over time) the answer is 400, "
+        "and what cannot be read from outside is 404, so switch heap, cpu, block and mutex off in "
+        "a scraper's configuration.",
     .arguments = (const struct command_argument[]){{.name = "TARGET"}, {.name = NULL}},
     .options = (option_group_source *const[]){option_group_target, command_pprof_serve_group,
                                               command_pprof_stop_group, option_group_common, NULL},

@@ -305,8 +305,10 @@ static struct error *http_server_start(struct http_server *server,
 {
     unsigned flags = MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_THREAD_PER_CONNECTION | MHD_USE_POLL;
     flags |= six ? (unsigned)MHD_USE_IPv6 : 0u;
+    static const char versions[] = "NORMAL:-VERS-TLS1.0:-VERS-TLS1.1";
     struct MHD_OptionItem tls[] = {{MHD_OPTION_HTTPS_MEM_CERT, 0, options->certificate},
                                    {MHD_OPTION_HTTPS_MEM_KEY, 0, options->key},
+                                   {MHD_OPTION_HTTPS_PRIORITIES, 0, (void *)(uintptr_t)versions},
                                    {MHD_OPTION_END, 0, NULL}};
     struct MHD_OptionItem none[] = {{MHD_OPTION_END, 0, NULL}};
     bool secured = options->certificate != NULL;
@@ -318,9 +320,10 @@ static struct error *http_server_start(struct http_server *server,
         MHD_OPTION_UNESCAPE_CALLBACK, http_server_keep, server, MHD_OPTION_ARRAY,
         secured ? tls : none, MHD_OPTION_END);
     if (server->daemon == NULL) {
-        return secured ? error_create(ERROR_USAGE, "cannot serve: is the certificate, with its "
-                                                   "key, one in PEM?")
-                       : error_create(ERROR_IO, "cannot start to serve");
+        return secured
+                   ? error_create(ERROR_USAGE, "cannot serve with these --cert and --key: one is "
+                                               "damaged, or they are not of one pair")
+                   : error_create(ERROR_IO, "cannot start to serve");
     }
     return NULL;
 }
