@@ -88,12 +88,12 @@ static struct error *go_text_try_line(struct go_text *text, const char *line, co
 {
     struct go_text_header header;
     size_t size = (size_t)(stop - line);
-    if (go_text_header_parse(line, size, text->dump.states, &header)) {
+    if (go_text_header_parse(line, size, &text->dump.memory, &header)) {
         text->mode = GO_TEXT_PLAIN;
         *ret = true;
         return NULL;
     }
-    TRY(go_text_wrap_learn(&text->wrap, line, size, text->dump.states, ret));
+    TRY(go_text_wrap_learn(&text->wrap, line, size, &text->dump.memory, ret));
     if (*ret) {
         text->mode = GO_TEXT_WRAPPED;
         text->clean.bytes.count = 0;
@@ -161,7 +161,7 @@ static struct error *go_text_relearn(struct go_text *text, const char *line, con
     size_t size = (size_t)(stop - line);
     const char *found = memmem(line, size, go_text_word, sizeof go_text_word - 1);
     if (found != NULL && go_text_header_is_likely(found, (size_t)(stop - found))) {
-        TRY(go_text_wrap_learn(&text->wrap, line, size, text->dump.states, &is));
+        TRY(go_text_wrap_learn(&text->wrap, line, size, &text->dump.memory, &is));
     }
     return NULL;
 }

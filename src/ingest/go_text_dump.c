@@ -161,7 +161,7 @@ static void go_text_dump_fill(const struct go_text_dump *dump, struct snapshot_g
     goroutine->bubble = header->bubble;
     goroutine->status = header->status;
     goroutine->wait_reason = header->wait_reason;
-    goroutine->flags = header->flags;
+    goroutine->flags = header->flags | GOROUTINE_LABELS_UNKNOWN;
 }
 
 /* Fills in what NODE, at the end of its stack, says of GOROUTINE. */
@@ -407,7 +407,7 @@ static struct error *go_text_dump_read_line(struct go_text_dump *dump, const cha
         dump->blank = true;
         return NULL;
     }
-    if (at[0] == 'g' && go_text_header_parse(at, size, dump->states, &header)) {
+    if (at[0] == 'g' && go_text_header_parse(at, size, &dump->memory, &header)) {
         bool open = dump->open;
         TRY(go_text_dump_close(dump));
         dump->foreign = open ? 0 : dump->foreign;
@@ -509,13 +509,14 @@ static struct error *go_text_dump_notes(struct go_text_dump *dump, bool torn)
     return NULL;
 }
 
-/* Labels are known to be none only in a text that shows labels. */
+/* Labels are known to be none only in a text that shows labels: there they are not unknown, as was
+ * noted of each goroutine. */
 static void go_text_dump_mark_labels(struct go_text_dump *dump)
 {
     size_t count;
     (void)snapshot_goroutines(snapshot_builder_peek(dump->builder), &count);
-    for (size_t i = 0; !dump->labels_seen && i < count; i++) {
-        snapshot_builder_goroutine(dump->builder, i)->flags |= GOROUTINE_LABELS_UNKNOWN;
+    for (size_t i = 0; dump->labels_seen && i < count; i++) {
+        snapshot_builder_goroutine(dump->builder, i)->flags &= (uint16_t)~GOROUTINE_LABELS_UNKNOWN;
     }
 }
 

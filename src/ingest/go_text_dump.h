@@ -22,7 +22,7 @@ struct go_text_ids {
 struct go_text_dump {
     struct snapshot_builder *builder;
     struct go_text_stacks stacks;
-    struct go_text_state states[GO_TEXT_STATES];
+    struct go_text_memory memory;
     uint64_t wanted;               /* number of the dump, from 1; 0 the last */
     uint64_t number;               /* of the dump being read, from 1; 0 none yet */
     bool muted;                    /* it is not the wanted one: goroutines are only counted */

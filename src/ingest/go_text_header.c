@@ -7,6 +7,7 @@
  * A state's own text may end in "(durable)" or "(nil chan)": the longest text that is a state
  * counts. */
 #include "ingest/go_text_header.h"
+#include "base/bytes.h"
 #include <string.h>
 
 enum { HEADER_MINUTES_MAX = 1 << 28, HEADER_DIGITS_MAX = 19 };
@@ -352,34 +353,70 @@ bool go_text_header_is_likely(const char *line, size_t size)
            (go_text_header_skip(&reader, " [") || go_text_header_skip(&reader, " gp="));
 }
 
-bool go_text_header_parse(const char *line, size_t size, struct go_text_state *states,
-                          struct go_text_header *ret)
+/* Reads what stands behind the id. */
+static bool go_text_header_rest(struct go_text_header_reader *reader, struct go_text_state *states,
+                                struct go_text_header *ret)
 {
-    struct go_text_header_reader reader = {line, line + size};
-    *ret = (struct go_text_header){.age_ns = SNAPSHOT_UNKNOWN};
-    if (!go_text_header_skip(&reader, "goroutine ") || !go_text_header_number(&reader, &ret->id) ||
-        !go_text_header_pointers(&reader, ret) || !go_text_header_skip(&reader, " [") ||
-        !go_text_header_state(&reader, states, ret)) {
+    if (!go_text_header_pointers(reader, ret) || !go_text_header_skip(reader, " [") ||
+        !go_text_header_state(reader, states, ret)) {
         return false;
     }
-    while (go_text_header_skip(&reader, ", ")) {
-        if (!go_text_header_item(&reader, ret)) {
+    while (go_text_header_skip(reader, ", ")) {
+        if (!go_text_header_item(reader, ret)) {
             return false;
         }
     }
-    if (go_text_header_skip(&reader, " labels:{")) {
+    if (go_text_header_skip(reader, " labels:{")) {
         ret->labels_inside = true;
-        if (!go_text_header_labels(&reader, ret)) {
+        if (!go_text_header_labels(reader, ret)) {
             return false;
         }
     }
-    if (!go_text_header_skip(&reader, "]") ||
-        (go_text_header_skip(&reader, " {") && !go_text_header_labels(&reader, ret)) ||
-        !go_text_header_skip(&reader, ":")) {
+    if (!go_text_header_skip(reader, "]") ||
+        (go_text_header_skip(reader, " {") && !go_text_header_labels(reader, ret)) ||
+        !go_text_header_skip(reader, ":")) {
         return false;
     }
     if (ret->status == GOROUTINE_STATUS_LEAKED && ret->age_ns != SNAPSHOT_UNKNOWN) {
         ret->status = GOROUTINE_STATUS_WAITING; /* Go prints no age of those that it found leaked */
     }
-    return reader.at == reader.end;
+    return reader->at == reader->end;
+}
+
+/* Where the SIZE bytes at TEXT, at least eight, are remembered. */
+static inline struct go_text_rest *go_text_header_rest_place(struct go_text_memory *memory,
+                                                             const char *text, size_t size)
+{
+    uint64_t hash = bytes_u64((const uint8_t *)text + size - 8) * UINT64_C(0x9e3779b97f4a7c15);
+    return &memory->rests[(hash >> 32 ^ size ^ (uint8_t)text[2]) % GO_TEXT_RESTS];
+}
+
+bool go_text_header_parse(const char *line, size_t size, struct go_text_memory *memory,
+                          struct go_text_header *ret)
+{
+    struct go_text_header_reader reader = {line, line + size};
+    uint64_t id;
+    if (!go_text_header_skip(&reader, "goroutine ") || !go_text_header_number(&reader, &id)) {
+        return false;
+    }
+    const char *text = reader.at;
+    size_t left = (size_t)(reader.end - text);
+    struct go_text_rest *rest = left >= 8 && left <= GO_TEXT_REST_SIZE
+                                    ? go_text_header_rest_place(memory, text, left)
+                                    : NULL;
+    if (rest != NULL && rest->size == left && memcmp(rest->text, text, left) == 0) {
+        *ret = rest->header;
+        ret->id = id;
+        return true;
+    }
+    *ret = (struct go_text_header){.age_ns = SNAPSHOT_UNKNOWN, .id = id};
+    if (!go_text_header_rest(&reader, memory->states, ret)) {
+        return false;
+    }
+    if (rest != NULL && ret->labels == NULL) {
+        memcpy(rest->text, text, left);
+        rest->size = (uint8_t)left;
+        rest->header = *ret;
+    }
+    return true;
 }

@@ -8,7 +8,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { GO_TEXT_STATES = 16, GO_TEXT_STATE_SIZE = 48 };
+enum { GO_TEXT_STATES = 16, GO_TEXT_STATE_SIZE = 48, GO_TEXT_RESTS = 64, GO_TEXT_REST_SIZE = 55 };
 
 /* Texts of states met lately. */
 struct go_text_state {
@@ -33,9 +33,22 @@ struct go_text_header {
     size_t labels_size;
 };
 
-/* Reads the SIZE bytes of a line (without its end) as a header; false when it is none. STATES is
- * the caller's memory between calls, zero at first. */
-bool go_text_header_parse(const char *line, size_t size, struct go_text_state *states,
+/* What stood behind the id in a header met lately, and what that says: most goroutines share it. */
+struct go_text_rest {
+    char text[GO_TEXT_REST_SIZE];
+    uint8_t size; /* 0: free */
+    struct go_text_header header;
+};
+
+/* What is remembered between headers; zero at first. */
+struct go_text_memory {
+    struct go_text_state states[GO_TEXT_STATES];
+    struct go_text_rest rests[GO_TEXT_RESTS];
+};
+
+/* Reads the SIZE bytes of a line (without its end) as a header; false when it is none. MEMORY is
+ * the caller's between calls. */
+bool go_text_header_parse(const char *line, size_t size, struct go_text_memory *memory,
                           struct go_text_header *ret);
 
 /* True when the bytes begin as "goroutine N [" or "goroutine N gp=" does. */

@@ -373,7 +373,7 @@ static struct error *go_text_wrap_add_layer(struct go_text_wrap *wrap,
 
 /* True when the line of CONTENT at WHERE is a header. */
 static bool go_text_wrap_is_header(const struct go_text_wrap_content *content, size_t where,
-                                   struct go_text_state *states)
+                                   struct go_text_memory *memory)
 {
     struct go_text_header header;
     const char *line = content->text + where;
@@ -383,11 +383,11 @@ static bool go_text_wrap_is_header(const struct go_text_wrap_content *content, s
     while (size > 0 && line[size - 1] == '\r') {
         size--;
     }
-    return (where == 0 || line[-1] == '\n') && go_text_header_parse(line, size, states, &header);
+    return (where == 0 || line[-1] == '\n') && go_text_header_parse(line, size, memory, &header);
 }
 
 struct error *go_text_wrap_learn(struct go_text_wrap *wrap, const char *line, size_t size,
-                                 struct go_text_state *states, bool *ret)
+                                 struct go_text_memory *memory, bool *ret)
 {
     struct go_text_wrap before = *wrap;
     struct go_text_wrap_content content;
@@ -400,7 +400,7 @@ struct error *go_text_wrap_learn(struct go_text_wrap *wrap, const char *line, si
         if (where == content.size) {
             break;
         }
-        if (go_text_wrap_is_header(&content, where, states)) {
+        if (go_text_wrap_is_header(&content, where, memory)) {
             *ret = true;
             return NULL;
         }

@@ -39,7 +39,7 @@ void go_text_wrap_deinit(struct go_text_wrap *wrap);
 /* Learns what is around the header that is in the SIZE bytes of LINE (without its end). False, and
  * nothing changes, when there is no header in it. STATES as for go_text_header_parse. */
 NODISCARD struct error *go_text_wrap_learn(struct go_text_wrap *wrap, const char *line, size_t size,
-                                           struct go_text_state *states, bool *ret);
+                                           struct go_text_memory *memory, bool *ret);
 
 /* Appends the lines of the dump that are in the SIZE bytes of LINE (without its end) to OUT, each
  * with its end; a line that is not wrapped as was learnt is appended as it is. */

@@ -373,6 +373,29 @@ def test_files_that_hold_none(unpark, tmp_path, content, code):
     assert result.code == code and result.err.count("\n") <= 2 and str(path) in result.err
 
 
+def test_headers_that_end_alike_are_told_apart(unpark):
+    """What stood behind an id is remembered: neither another state, age or flag nor labels may come from there."""
+    rests = ["[chan receive, 3 minutes]:", "[chan send, 13 minutes]:", "[select, 3 minutes]:", "[chan receive, 23 minutes]:",
+             "[chan receive, 3 minutes, locked to thread]:", "[select, 9 minutes, locked to thread]:", "[select]:",
+             "[chan receive (leaked)]:", "[select (leaked)]:", "[running]:", "[select, synctest bubble 7]:",
+             "gp=0xc000007000 m=nil [select]:", "gp=0xc000008000 m=nil [select]:", "[select] {k: a}:", "[select] {k: b}:"]
+    order = [rests[i % len(rests)] for i in range(len(rests) * 3)] + list(reversed(rests))
+    text = "".join(f"goroutine {number} {rest}\nmain.f()\n\t/a.go:1 +0x1d\n\n" for number, rest in enumerate(order, 2))
+    told = {one["id"]: one for one in read_back(unpark, text, "--json", "--each").json()["goroutines"]}
+    assert len(told) == len(order)
+    for number, rest in enumerate(order, 2):
+        one = told[number]
+        minutes = re.search(r"(\d+) minutes", rest)
+        assert one["age_ns"] == (int(minutes[1]) * 60_000_000_000 if minutes else None), rest
+        assert one["locked"] == ("locked" in rest), rest
+        state = re.search(r"\[([a-z ]+?)(?: \(leaked\))?[,\]]", rest)[1]
+        assert (one["wait_reason"] or one["status"]) == state, (rest, one)
+        assert one["leaked"] == ("leaked" in rest) and one["bubble"] == (7 if "bubble" in rest else None), (rest, one)
+        assert one["address"] == (re.search(r"gp=(0x\w+)", rest) or [None, None])[1], (rest, one)
+        label = re.search(r"\{k: (.)\}", rest)
+        assert one["labels"] == ({"k": label[1]} if label else {}), (rest, one)
+
+
 def test_hostile_names_do_not_reach_the_terminal(unpark):
     text = "goroutine 1 [running]:\nmain.\x1b[2J\x07f()\n\t/a\x1b]0;owned\x07.go:1 +0x1d\n"
     for words in ([], ["--format", "go"], ["--json"], ["--each"]):
