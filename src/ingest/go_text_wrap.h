@@ -37,7 +37,7 @@ struct go_text_wrap {
 void go_text_wrap_deinit(struct go_text_wrap *wrap);
 
 /* Learns what is around the header that is in the SIZE bytes of LINE (without its end). False, and
- * nothing changes, when there is no header in it. STATES as for go_text_header_parse. */
+ * nothing changes, when there is no header in it. MEMORY as for go_text_header_parse. */
 NODISCARD struct error *go_text_wrap_learn(struct go_text_wrap *wrap, const char *line, size_t size,
                                            struct go_text_memory *memory, bool *ret);
 
