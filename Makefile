@@ -31,11 +31,11 @@ always:
 
 check: all unit house ## run all tests on a quick subset of Go toolchains
 	@tests/toolchains.sh quick
-	UNPARK_TOOLCHAINS=quick python3 -m pytest tests/program
+	UNPARK_TOOLCHAINS=quick tests/run
 
 check-all: all unit house ## run all tests on every Go toolchain from 1.18 on
 	@tests/toolchains.sh all
-	UNPARK_TOOLCHAINS=all python3 -m pytest tests/program
+	UNPARK_TOOLCHAINS=all tests/run
 
 unit: $(BUILD)/sources ## run the unit tests alone
 	@meson test -C $(BUILD) --print-errorlogs
