@@ -151,9 +151,8 @@ static int string_builder_utf8_lead(uint8_t lead, uint32_t *code)
     return -1;
 }
 
-/* The size of the well-formed UTF-8 sequence (RFC 3629: no surrogates, no overlong forms, nothing
- * above U+10FFFF) of two bytes or more at BYTES, and its code point; 0 when there is none. */
-static size_t string_builder_utf8(const char *bytes, size_t size, uint32_t *code)
+/* Decodes one character of several bytes. */
+size_t string_builder_utf8(const char *bytes, size_t size, uint32_t *code)
 {
     int more = string_builder_utf8_lead((uint8_t)bytes[0], code);
     if (more < 0 || (size_t)more >= size) {
@@ -173,9 +172,8 @@ static size_t string_builder_utf8(const char *bytes, size_t size, uint32_t *code
     return (size_t)more + 1;
 }
 
-/* True for code points that change how the rest of a line is shown: C1 controls, line and paragraph
- * separators, bidirectional marks, embeddings, overrides and isolates. */
-static bool string_builder_drives_terminal(uint32_t code)
+/* Tells what a terminal would act on. */
+bool string_builder_drives_terminal(uint32_t code)
 {
     return code < 0xa0 || code == 0x61c || code == 0x200e || code == 0x200f ||
            (code >= 0x2028 && code <= 0x202e) || (code >= 0x2066 && code <= 0x2069);

@@ -36,6 +36,14 @@ void string_builder_add_u64(struct string_builder *builder, uint64_t value);
 /* Appends VALUE as 0x and lower-case hex without leading zeros, fast. */
 void string_builder_add_hex(struct string_builder *builder, uint64_t value);
 
+/* The size of the well-formed UTF-8 sequence (RFC 3629: no surrogates, no overlong forms, nothing
+ * above U+10FFFF) of two bytes or more at BYTES, and its code point; 0 when there is none. */
+size_t string_builder_utf8(const char *bytes, size_t size, uint32_t *code);
+
+/* True for code points above U+007F that change how the rest of a line is shown: C1 controls, line
+ * and paragraph separators, bidirectional marks, embeddings, overrides and isolates. */
+bool string_builder_drives_terminal(uint32_t code);
+
 /* Appends SIZE bytes with control characters, DEL, C1 controls, line separators, bidirectional
  * marks and invalid UTF-8 written as \xNN byte by byte, so that no name of a target can drive a
  * terminal. */

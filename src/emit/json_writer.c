@@ -70,28 +70,6 @@ void json_writer_end_array(struct json_writer *writer)
     json_writer_close(writer, "]");
 }
 
-/* The size of the well-formed UTF-8 sequence of two bytes or more at TEXT (RFC 3629), 0 for none.
- */
-static size_t json_writer_utf8(const uint8_t *text, size_t size)
-{
-    uint8_t lead = text[0];
-    size_t more = lead >= 0xc2 && lead <= 0xdf   ? 1
-                  : (lead & 0xf0) == 0xe0        ? 2
-                  : lead >= 0xf0 && lead <= 0xf4 ? 3
-                                                 : 0;
-    if (more == 0 || more >= size) {
-        return 0;
-    }
-    for (size_t i = 1; i <= more; i++) {
-        if ((text[i] & 0xc0) != 0x80) {
-            return 0;
-        }
-    }
-    bool bad = (lead == 0xe0 && text[1] < 0xa0) || (lead == 0xed && text[1] > 0x9f) ||
-               (lead == 0xf0 && text[1] < 0x90) || (lead == 0xf4 && text[1] > 0x8f);
-    return bad ? 0 : more + 1;
-}
-
 /* Appends the escape of a byte below 0x20 or one of the characters that need one. */
 static void json_writer_escape(struct string_builder *builder, uint8_t byte)
 {
@@ -125,9 +103,9 @@ static size_t json_writer_plain(const uint8_t *text, size_t size)
                      text[0] != '<';
         return plain ? 1 : 0;
     }
-    size_t length = json_writer_utf8(text, size);
-    bool line_end = length == 3 && text[0] == 0xe2 && text[1] == 0x80 && (text[2] & 0xfe) == 0xa8;
-    return line_end ? 0 : length;
+    uint32_t code = 0;
+    size_t length = string_builder_utf8((const char *)text, size, &code);
+    return length > 0 && string_builder_drives_terminal(code) ? 0 : length;
 }
 
 /* Appends a string literal. */
@@ -147,12 +125,11 @@ void json_writer_quote(struct string_builder *builder, const char *text, size_t 
         if (bytes[at] < 0x80) {
             json_writer_escape(builder, bytes[at]);
             at++;
-        } else if (json_writer_utf8(bytes + at, size - at) > 0) {
-            string_builder_add(builder, bytes[at + 2] == 0xa8 ? "\\u2028" : "\\u2029");
-            at += 3;
         } else {
-            string_builder_add(builder, "\\ufffd");
-            at++;
+            uint32_t code = 0;
+            size_t length = string_builder_utf8(text + at, size - at, &code);
+            string_builder_format(builder, "\\u%04x", length > 0 ? code : 0xfffd);
+            at += length > 0 ? length : 1;
         }
         done = at;
     }

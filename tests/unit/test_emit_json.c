@@ -78,6 +78,10 @@ static void test_escapes(void **state)
     struct string_builder text = {0};
     json_writer_quote(&text, "\033[2J</script>\xe2\x80\xa9", 16);
     assert_string_equal(string_builder_text(&text), "\"\\u001b[2J\\u003c/script>\\u2029\"");
+    string_builder_clear(&text);
+    static const char controls[] = "\xc2\x9b|\xe2\x80\xae|\xe2\x81\xa6|\xc3\xa9|\x7f";
+    json_writer_quote(&text, controls, sizeof controls - 1);
+    assert_string_equal(string_builder_text(&text), "\"\\u009b|\\u202e|\\u2066|\xc3\xa9|\\u007f\"");
     string_builder_deinit(&text);
 }
 
