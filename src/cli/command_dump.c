@@ -4,6 +4,7 @@
 #include "cli/option_sets.h"
 #include "cli/output.h"
 #include "cli/progress.h"
+#include "cli/survey.h"
 #include "emit/dump.h"
 #include "service/service.h"
 #include "snapshot/filter.h"
@@ -290,6 +291,7 @@ static struct error *command_dump_run(struct invocation *invocation, int *exit_r
         TRY(snapshot_scrub(snapshot));
     }
     TRY(command_dump_write(invocation, &wish, snapshot, selection, count, &output));
+    survey_explain_arguments(invocation, service, &look);
     if (service_is_partial(snapshot, &look)) {
         command_dump_explain(invocation, snapshot);
         *exit_ret = COMMAND_EXIT_PARTIAL;

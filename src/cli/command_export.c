@@ -242,6 +242,7 @@ static struct error *command_export_run(struct invocation *invocation, int *exit
         TRY(survey_scrub(&survey));
     }
     TRY(command_export_write(invocation, &wish, &survey, selection, count, &output));
+    survey_explain_arguments(invocation, service, &look);
     return survey_explain(invocation, &survey, exit_ret);
 }
 

@@ -61,6 +61,7 @@ struct error *survey_take(const struct invocation *invocation, struct service *s
 {
     struct progress progress;
     progress_init(&progress, &invocation->terminal, "reading goroutines");
+    survey->told = !service_has_memory(service);
     survey->asked = options_has(&invocation->options, &survey_option_freeze);
     survey->look = *look;
     survey->look.progress = progress_update;
@@ -98,7 +99,19 @@ struct error *survey_scrub(struct survey *survey)
 
 const char *survey_obstacle(const struct survey *survey)
 {
-    return survey->leaks == NULL ? survey->obstacle : survey->leaks->obstacle;
+    if (survey->leaks == NULL) {
+        return survey->obstacle;
+    }
+    return survey->told ? NULL : survey->leaks->obstacle;
+}
+
+void survey_explain_arguments(const struct invocation *invocation, const struct service *service,
+                              const struct service_look *look)
+{
+    if (look->arguments && !service_has_arguments(service)) {
+        terminal_print_note(&invocation->terminal,
+                            "a recording holds no argument words: they are unknown, (...)");
+    }
 }
 
 struct error *survey_explain_doubt(const struct invocation *invocation,

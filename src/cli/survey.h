@@ -15,6 +15,7 @@ struct survey {
     struct service_leaks *leaks; /* or NULL: not looked for, or not to be had */
     char *obstacle;              /* why they could not be had, or NULL */
     struct service_look look;    /* what was asked for */
+    bool told;                   /* the target is somebody's account: nothing more is to be had */
     bool asked;                  /* the user asked for a proof, with --freeze */
 };
 
@@ -32,13 +33,18 @@ NODISCARD struct error *survey_take(const struct invocation *invocation, struct 
 /* Takes the secrets out of SURVEY. */
 NODISCARD struct error *survey_scrub(struct survey *survey);
 
-/* Why nothing is proved, or not more; NULL when nothing is in the way. */
+/* Why not more is known of who reaches what; NULL when nothing is in the way, or the target is no
+ * more than a text. */
 const char *survey_obstacle(const struct survey *survey);
 
 /* The exit status that SURVEY gives an output made of it, COMMAND_EXIT_OK or PARTIAL, after saying
  * on stderr what it lacks. */
 NODISCARD struct error *survey_explain(const struct invocation *invocation,
                                        const struct survey *survey, int *exit_ret);
+
+/* Says on stderr that SERVICE does not tell the argument words that LOOK asked for, if so. */
+void survey_explain_arguments(const struct invocation *invocation, const struct service *service,
+                              const struct service_look *look);
 
 /* Says on stderr why the first finding in doubt is in doubt, and of how many goroutines. */
 NODISCARD struct error *survey_explain_doubt(const struct invocation *invocation,

@@ -153,6 +153,18 @@ static struct error *ingest_profile(const struct ingest_source *source, enum ing
                                   : ingest_counted_read(bytes, size, builder);
 }
 
+/* What to do about bytes that no reader takes. */
+static const char *ingest_advice(const struct ingest_source *source)
+{
+    const uint8_t *bytes = source->bytes;
+    bool wide = source->size >= 2 &&
+                ((bytes[0] == 0xff && bytes[1] == 0xfe) || (bytes[0] == 0xfe && bytes[1] == 0xff));
+    return wide ? "it is UTF-16, as PowerShell writes it: iconv -f UTF-16 -t UTF-8 FILE | unpark "
+                  "dump -"
+                : "give Go's text (debug=2, SIGQUIT, a crash log), a goroutine profile or a core "
+                  "file";
+}
+
 /* Recognises SOURCE and reads it. */
 static struct error *ingest_any(const struct ingest_source *source, const struct ingest_wish *wish,
                                 struct snapshot_builder *builder)
@@ -167,7 +179,7 @@ static struct error *ingest_any(const struct ingest_source *source, const struct
                                            ? "it is empty"
                                            : "neither a core file, nor a goroutine dump, nor a "
                                              "goroutine profile"),
-            "give Go's text (debug=2, SIGQUIT, a crash log), a goroutine profile or a core file");
+            ingest_advice(source));
     }
     if (wish->dump > 1) {
         return error_create(ERROR_USAGE, "a profile holds one dump, not %llu",

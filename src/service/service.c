@@ -37,6 +37,17 @@ static pid_t service_parse_pid(const char *text)
     return *end == '\0' && value <= INT32_MAX ? (pid_t)value : 0;
 }
 
+/* The complaint that PATH names nothing; an address without its scheme is taken for one. */
+static struct error *service_nothing_there(const char *path)
+{
+    const char *colon = strchr(path, ':');
+    bool address = colon != NULL && colon > path && colon[1] >= '0' && colon[1] <= '9' &&
+                   strcspn(path, "/") > (size_t)(colon - path);
+    struct error *error = error_create(ERROR_GONE, "'%s': no such file or process", path);
+    return error_advise(error, address ? "of a server give the URL: http://ADDRESS:PORT"
+                                       : "a target is a pid, name:PATTERN, a file, - or a URL");
+}
+
 /* The file that TEXT names, as a descriptor at its start. When there is none and TEXT ends in @N,
  * the path before that, and *DUMP_RET is N. *PATH_RET is a heap string. */
 static struct error *service_open_path(const char *text, char **path_ret, uint64_t *dump_ret,
@@ -54,8 +65,7 @@ static struct error *service_open_path(const char *text, char **path_ret, uint64
         *at = '\0';
     }
     if (stat(path, &status) != 0 && (errno == ENOENT || errno == ENOTDIR)) {
-        return error_advise(error_create(ERROR_GONE, "'%s': no such file or process", path),
-                            "a target is a pid, name:PATTERN, a file, - or a URL");
+        return service_nothing_there(path);
     }
     *ret = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
     if (*ret < 0) {
@@ -163,6 +173,11 @@ void service_close(struct service *service)
 bool service_has_memory(const struct service *service)
 {
     return service->target != NULL;
+}
+
+bool service_has_arguments(const struct service *service)
+{
+    return service->recording == NULL;
 }
 
 int64_t service_process(const struct service *service)

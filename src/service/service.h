@@ -29,6 +29,9 @@ void service_close(struct service *service);
  * of goroutines, which holds no memory to prove anything from and which cannot be stopped. */
 bool service_has_memory(const struct service *service);
 
+/* True when SERVICE can tell argument words; a recording has none. */
+bool service_has_arguments(const struct service *service);
+
 /* The id of the live process that SERVICE looks at; 0 when it is something else. */
 int64_t service_process(const struct service *service);
 

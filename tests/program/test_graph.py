@@ -219,6 +219,7 @@ def test_a_browser_shows_the_picture_and_runs_nothing(tangle, hostile, tmp_path)
 
 def test_a_dump_tells_little_and_says_so(hostile):
     data = graph_of(hostile)
+    assert data["summary"]["obstacle"] is None
     assert {item["kind"] for item in data["objects"]} <= {"nil_channel", "empty_select"}
 
 

@@ -373,6 +373,13 @@ def test_files_that_hold_none(unpark, tmp_path, content, code):
     assert result.code == code and result.err.count("\n") <= 2 and str(path) in result.err
 
 
+def test_utf16_is_named(unpark, stack_text):
+    for encoding in ("utf-16", "utf-16-be"):
+        mark = b"\xfe\xff" if encoding.endswith("be") else b""
+        result = read_back(unpark, mark + stack_text.encode(encoding))
+        assert result.code == 3 and "iconv -f UTF-16" in result.err and len(result.err.splitlines()) == 1, result
+
+
 def test_headers_that_end_alike_are_told_apart(unpark):
     """What stood behind an id is remembered: neither another state, age or flag nor labels may come from there."""
     rests = ["[chan receive, 3 minutes]:", "[chan send, 13 minutes]:", "[select, 3 minutes]:", "[chan receive, 23 minutes]:",

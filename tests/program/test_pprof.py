@@ -266,6 +266,9 @@ def test_no_server(strange, unpark):
     user = unpark("dump", strange.replace("//", "//me:secret@") + "/nothing")
     assert user.code == 3 and "secret" not in user.err, user
     assert unpark("dump", "http://").code == 2
+    for address in ("127.0.0.1:6060", "localhost:6060/debug/pprof/goroutine?debug=2"):
+        bare = unpark("dump", address)
+        assert bare.code == 3 and "http://" in bare.err and len(bare.err.splitlines()) == 1, bare
 
 
 def test_a_proxy_is_not_asked_for_loopback(served, unpark):

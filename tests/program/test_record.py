@@ -51,6 +51,18 @@ def without_time(value):
     return value
 
 
+def test_arguments_of_a_moment_are_unknown_and_said_to_be(unpark, growing, tmp_path):
+    path = tmp_path / "a.unpark"
+    assert unpark("record", growing.pid, "-o", path, "--every", "20ms", "--for", "20ms").code == 0
+    for words in (("dump", "--format=go"), ("export", "--format=go")):
+        moment = unpark(words[0], f"{path}@first", *words[1:])
+        assert moment.code == 0 and moment.err.count("no argument words") == 1, moment
+        assert "(...)\n\t" in moment.out and "(0x" not in moment.out
+        assert "argument words" not in unpark(words[0], growing.pid, *words[1:]).err
+        assert "argument words" not in unpark(words[0], f"{path}@first", *words[1:], "--scrub").err
+    assert unpark("dump", f"{path}@first").err == ""
+
+
 @pytest.mark.parametrize("form", [[], ["--each"]])
 def test_a_moment_equals_the_live_dump(unpark, growing, tmp_path, form):
     path = tmp_path / "a.unpark"
