@@ -14,8 +14,7 @@
 
 struct process_descriptors {
     pid_t pid;
-    bool read; /* the tables below are filled: at the first socket */
-    struct process_sockets sockets;
+    struct process_sockets sockets; /* read when needed */
 };
 
 struct error *process_descriptors_create(pid_t pid, struct process_descriptors **ret)
@@ -69,10 +68,7 @@ static struct error *process_descriptors_link(struct process_descriptors *descri
     static const char anonymous[] = "anon_inode:";
     uint64_t inode;
     if (process_descriptors_inode(link, "socket", &inode)) {
-        if (!descriptors->read) {
-            TRY(process_sockets_init(&descriptors->sockets, descriptors->pid));
-            descriptors->read = true;
-        }
+        TRY(process_sockets_find(&descriptors->sockets, descriptors->pid, inode));
         process_sockets_describe(&descriptors->sockets, inode, ret);
     } else if (process_descriptors_inode(link, "pipe", &inode)) {
         string_builder_format(ret, "pipe %" PRIu64, inode);

@@ -6,6 +6,7 @@
 
 #include "base/cleanup.h"
 #include "target/proc.h"
+#include "target/process_socket_diag.h"
 #include <arpa/inet.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -16,9 +17,13 @@
 enum {
     PROCESS_SOCKETS_TABLE_MAX = 512 << 20,
     PROCESS_SOCKETS_TCP_ESTABLISHED = 1, /* include/net/tcp_states.h */
+    PROCESS_SOCKETS_TCP_TIME_WAIT = 6,
     PROCESS_SOCKETS_TCP_LISTEN = 10,
     PROCESS_SOCKETS_UNIX_FLAG_LISTEN = 0x10000 /* SO_ACCEPTCON, the FLAGS column */
 };
+
+/* TCP states of sockets with a descriptor: all but TIME_WAIT, which have none any more. */
+#define PROCESS_SOCKETS_TCP_OPEN (UINT32_MAX & ~(1u << PROCESS_SOCKETS_TCP_TIME_WAIT))
 
 /* Names of TCP states by number; the unremarkable ones are NULL. */
 static const char *const process_sockets_states[] = {
@@ -133,17 +138,17 @@ struct error *process_sockets_parse(struct process_sockets *sockets, enum proces
     return NULL;
 }
 
-struct error *process_sockets_init(struct process_sockets *sockets, pid_t pid)
+/* A table of /proc/PID/net. */
+struct process_sockets_table {
+    const char *name;
+    enum process_socket_kind kind;
+};
+
+/* Reads COUNT tables. */
+static struct error *process_sockets_read(struct process_sockets *sockets, pid_t pid,
+                                          const struct process_sockets_table *tables, size_t count)
 {
-    static const struct {
-        const char *name;
-        enum process_socket_kind kind;
-    } tables[] = {{"tcp", PROCESS_SOCKET_TCP},
-                  {"tcp6", PROCESS_SOCKET_TCP},
-                  {"udp", PROCESS_SOCKET_UDP},
-                  {"udp6", PROCESS_SOCKET_UDP},
-                  {"unix", PROCESS_SOCKET_UNIX}};
-    for (size_t i = 0; i < sizeof tables / sizeof *tables; i++) {
+    for (size_t i = 0; i < count; i++) {
         char path[64];
         size_t size;
         CLEANUP_FREE char *text = NULL;
@@ -155,11 +160,40 @@ struct error *process_sockets_init(struct process_sockets *sockets, pid_t pid)
         TRY(error);
         TRY(process_sockets_parse(sockets, tables[i].kind, text));
     }
-    bool known;
-    if (!proc_same_namespace(pid, "net", &known)) {
-        return NULL;
+    return NULL;
+}
+
+/* Reads the next stage; NEAR: the process is in our network namespace. */
+static struct error *process_sockets_go_on(struct process_sockets *sockets, pid_t pid, bool near)
+{
+    static const struct process_sockets_table small[] = {
+        {"udp", PROCESS_SOCKET_UDP}, {"udp6", PROCESS_SOCKET_UDP}, {"unix", PROCESS_SOCKET_UNIX}};
+    static const struct process_sockets_table tcp[] = {{"tcp", PROCESS_SOCKET_TCP},
+                                                       {"tcp6", PROCESS_SOCKET_TCP}};
+    bool told = false;
+    switch (++sockets->stage) {
+    case PROCESS_SOCKETS_LISTENERS:
+        return near ? process_socket_diag_tcp(sockets, 1u << PROCESS_SOCKETS_TCP_LISTEN, &told)
+                    : NULL;
+    case PROCESS_SOCKETS_SMALL:
+        TRY(process_sockets_read(sockets, pid, small, sizeof small / sizeof *small));
+        return near ? process_sockets_find_peers(sockets) : NULL;
+    default:
+        if (near) {
+            TRY(process_socket_diag_tcp(sockets, PROCESS_SOCKETS_TCP_OPEN, &told));
+        }
+        return told ? NULL : process_sockets_read(sockets, pid, tcp, sizeof tcp / sizeof *tcp);
     }
-    return process_sockets_find_peers(sockets);
+}
+
+struct error *process_sockets_find(struct process_sockets *sockets, pid_t pid, uint64_t inode)
+{
+    while (sockets->stage < PROCESS_SOCKETS_ALL &&
+           hash_map_get(&sockets->by_inode, inode) == NULL) {
+        bool known;
+        TRY(process_sockets_go_on(sockets, pid, proc_same_namespace(pid, "net", &known)));
+    }
+    return NULL;
 }
 
 /* Appends ADDRESS:PORT; IPv4 inside IPv6 is written as IPv4. */

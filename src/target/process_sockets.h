@@ -26,18 +26,29 @@ struct process_socket {
     uint64_t peer; /* UNIX: inode of the other end, 0 unknown */
 };
 
+/* How much has been read. */
+enum process_sockets_stage {
+    PROCESS_SOCKETS_NONE,
+    PROCESS_SOCKETS_LISTENERS, /* TCP sockets that listen, if the kernel tells them apart */
+    PROCESS_SOCKETS_SMALL,     /* and all of UDP and UNIX */
+    PROCESS_SOCKETS_ALL        /* and all of TCP */
+};
+
 /* Zero is empty. */
 struct process_sockets {
+    enum process_sockets_stage stage;
     VECTOR(struct process_socket) items;
     VECTOR(char) names;       /* NUL-terminated, the first is "" */
     struct hash_map by_inode; /* index in items */
 };
 
-/* Reads the tables of the network namespace that PID is in. A table that the kernel does not have
- * is empty. process_sockets_deinit afterwards, also on error. */
-NODISCARD struct error *process_sockets_init(struct process_sockets *sockets, pid_t pid);
+/* Reads tables of the network namespace that PID is in until the socket INODE is known or all have
+ * been read; the cheap ones first, each once. A table that the kernel does not have is empty.
+ * SOCKETS starts as zeros; process_sockets_deinit afterwards, also on error. */
+NODISCARD struct error *process_sockets_find(struct process_sockets *sockets, pid_t pid,
+                                             uint64_t inode);
 
-/* Frees what init allocated. */
+/* Frees everything. */
 void process_sockets_deinit(struct process_sockets *sockets);
 
 /* Parses the text of a table of /proc/net; lines that break the format are skipped. */

@@ -1,11 +1,13 @@
 #include "support.h"
 #include "target/process.h"
+#include "target/process_socket_diag.h"
 #include "target/process_sockets.h"
 #include <arpa/inet.h>
 #include <netinet/in.h>
 #include <stdio.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -72,6 +74,58 @@ static void test_descriptors(void **state)
     close(pipes[0]);
     close(pipes[1]);
     (void)process_describe(-1);
+}
+
+/* What SOCKETS knows about descriptor FD, into RET. */
+static void process_socket_text(const struct process_sockets *sockets, int fd,
+                                struct string_builder *ret)
+{
+    struct stat status;
+    assert_int_equal(fstat(fd, &status), 0);
+    string_builder_clear(ret);
+    process_sockets_describe(sockets, status.st_ino, ret);
+}
+
+/* A listener is found without reading connections; those are the same whoever tells them. */
+static void test_socket_stages(void **state)
+{
+    (void)state;
+    struct process_sockets sockets = {0};
+    struct process_sockets connections = {0};
+    struct string_builder text = {0};
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}};
+    socklen_t size = sizeof address;
+    struct stat status;
+    bool told;
+    int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_int_equal(bind(listener, (struct sockaddr *)&address, size), 0);
+    assert_int_equal(listen(listener, 1), 0);
+    assert_int_equal(getsockname(listener, (struct sockaddr *)&address, &size), 0);
+    int client = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_int_equal(connect(client, (struct sockaddr *)&address, size), 0);
+    assert_success(process_socket_diag_tcp(&connections, UINT32_MAX & ~(1u << 10), &told));
+    assert_int_equal(fstat(listener, &status), 0);
+    assert_success(process_sockets_find(&sockets, getpid(), status.st_ino));
+    process_socket_text(&sockets, listener, &text);
+    assert_non_null(strstr(string_builder_text(&text), " listening"));
+    if (told) {
+        assert_int_equal(sockets.stage, PROCESS_SOCKETS_LISTENERS);
+        process_socket_text(&sockets, client, &text);
+        assert_memory_equal(string_builder_text(&text), "socket ", 7);
+        process_socket_text(&connections, listener, &text);
+        assert_memory_equal(string_builder_text(&text), "socket ", 7);
+        process_socket_text(&connections, client, &text);
+        assert_memory_equal(string_builder_text(&text), "tcp 127.0.0.1:", 14);
+    }
+    assert_success(process_sockets_find(&sockets, getpid(), 0));
+    assert_int_equal(sockets.stage, PROCESS_SOCKETS_ALL);
+    process_socket_text(&sockets, client, &text);
+    assert_non_null(strstr(string_builder_text(&text), " -> 127.0.0.1:"));
+    close(client);
+    close(listener);
+    string_builder_deinit(&text);
+    process_sockets_deinit(&sockets);
+    process_sockets_deinit(&connections);
 }
 
 /* Unix sockets show their name, and the name of the other end where they have none. */
@@ -241,8 +295,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_descriptors),   cmocka_unit_test(test_unix_sockets),
         cmocka_unit_test(test_socket_tables), cmocka_unit_test(test_descriptor_errors),
-        cmocka_unit_test(test_info),          cmocka_unit_test(test_system_calls),
-        cmocka_unit_test(test_memory),
+        cmocka_unit_test(test_socket_stages), cmocka_unit_test(test_info),
+        cmocka_unit_test(test_system_calls),  cmocka_unit_test(test_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
