@@ -52,8 +52,9 @@ static void finding_write_title(struct leaks_text *text, const struct finding *f
         [LEAK_VERDICT_UNKNOWN] = "UNKNOWN",
     };
     struct string_builder *line = &text->line;
-    string_builder_format(line, "%s%s: %llu %s in %s", behind ? "behind it, " : "",
-                          words[finding->verdict], (unsigned long long)finding->goroutines,
+    const char *where = finding->circle ? "in one deadlock with it, " : "behind it, ";
+    string_builder_format(line, "%s%s: %llu %s in %s", behind ? where : "", words[finding->verdict],
+                          (unsigned long long)finding->goroutines,
                           finding->goroutines == 1 ? "goroutine" : "goroutines",
                           leaks_text_state(finding->status, finding->wait_reason));
     finding_add_age(line, finding);
@@ -173,6 +174,24 @@ static void finding_write_growth(struct leaks_text *text, const struct finding *
     leaks_text_flush(text, growth->last_count > growth->first_count ? EMIT_WARNING : EMIT_PLAIN);
 }
 
+/* What one who refers to WAKER's object may be to those who wait for it; equally long. */
+static const char *finding_waker_label(const struct leaks_text *text,
+                                       const struct finding_reference *waker)
+{
+    switch ((enum snapshot_object_kind)snapshot_object(text->view->snapshot, waker->object)->kind) {
+    case OBJECT_MUTEX:
+    case OBJECT_RWMUTEX:
+        return "  may hold it:        ";
+    case OBJECT_CHANNEL:
+    case OBJECT_COND:
+        return "  could have woken it:";
+    case OBJECT_WAIT_GROUP:
+        return "  is to finish it:    ";
+    default:
+        return "  may hold or wake it:";
+    }
+}
+
 /* Writes who may hold or should have woken what is waited for. */
 static void finding_write_wakers(struct leaks_text *text, const struct finding *finding)
 {
@@ -182,7 +201,7 @@ static void finding_write_wakers(struct leaks_text *text, const struct finding *
         const struct finding_reference *waker = &finding->wakers[i];
         const struct snapshot_goroutine *goroutine = &goroutines[waker->goroutine];
         string_builder_format(&text->line, "%s goroutine %llu [%s], itself stuck",
-                              i == 0 ? "  may hold or wake it:" : "                      ",
+                              i == 0 ? finding_waker_label(text, waker) : "                      ",
                               (unsigned long long)goroutine->id,
                               leaks_text_state(goroutine->status, goroutine->wait_reason));
         if (waker->function[0] != '\0') {
@@ -248,9 +267,9 @@ static void finding_write_ids(struct leaks_text *text, const struct finding *fin
         string_builder_format(&text->line, " and %zu more", finding->count - LEAKS_IDS_SHOWN);
     }
     if (finding->followers > 0) {
-        string_builder_format(&text->line, "; %llu more wait behind %s",
-                              (unsigned long long)finding->followers,
-                              finding->goroutines == 1 ? "it" : "them");
+        string_builder_format(
+            &text->line, "; %llu more wait %s %s", (unsigned long long)finding->followers,
+            finding->circle ? "with" : "behind", finding->goroutines == 1 ? "it" : "them");
     }
     leaks_text_flush(text, EMIT_DIM);
 }

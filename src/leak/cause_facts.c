@@ -1,11 +1,12 @@
 /* Facts of a finding, read off its stack, its objects and the references between the stuck. */
 #include "leak/cause_facts.h"
 #include "base/hash_map.h"
+#include "leak/cause_facts_internal.h"
 #include "leak/finding_internal.h"
 #include <string.h>
 
 /* Members that are compared with each other; more would say the same. */
-enum { FACTS_MEMBERS_MAX = 4096, FACTS_REFERENCES_MAX = 1 << 16 };
+enum { FACTS_MEMBERS_MAX = 4096, FACTS_FRAMES_MAX = 64 };
 
 /* Goroutines among which possible holders are looked for. */
 enum { FACTS_INSIDE_MAX = 1 << 16, FACTS_RWMUTEXES_MAX = 256 };
@@ -108,8 +109,10 @@ static uint64_t facts_channel(const struct snapshot *snapshot, const struct snap
 /* What RWMutex OBJECT adds for one who waits in DIRECTION. */
 static uint64_t facts_rwmutex(const struct snapshot_object *object, uint32_t direction)
 {
+    bool writer = object->rwmutex.writer == 1;
+    bool reads = object->rwmutex.readers_left > 0;
     return FACT_RWMUTEX | (direction == DIRECTION_READ_LOCK ? FACT_RLOCK : FACT_LOCK) |
-           (object->rwmutex.writer == 1 && object->rwmutex.readers_left > 0 ? FACT_WRITER : 0);
+           (writer && reads ? FACT_WRITER : 0) | (writer && !reads ? FACT_WRITE_HELD : 0);
 }
 
 /* What the objects that GOROUTINE waits for add: semaphores of old releases say there what they
@@ -146,37 +149,65 @@ static uint64_t facts_object(const struct finding_input *input,
     return facts;
 }
 
-/* Sets *RET when one of those who wait for OBJECT wants to read. */
-static struct error *facts_has_reader(const struct finding_input *input, uint32_t object, bool *ret)
+/* True when STACK holds the function NAME. */
+static bool facts_has_frame(const struct finding_input *input, uint32_t stack, const char *name)
+{
+    size_t count;
+    const uint32_t *frames = snapshot_stack(input->snapshot, stack, &count);
+    for (size_t i = 0; i < count; i++) {
+        if (strcmp(facts_function(input, frames[i]), name) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Adds to FACTS what those who wait for RWMutex OBJECT say: whether one wants to read, and, where
+ * its words could not be read, what that means. A reader waits only for a writer that has it or
+ * waits for readers; a writer that waits for another writer waits in the inner mutex. */
+static struct error *facts_rwmutex_waiters(const struct finding_input *input, uint32_t object,
+                                           uint64_t *facts)
 {
     const uint32_t *goroutines;
     const uint8_t *directions;
-    size_t count;
+    size_t count, total;
+    bool reader = false;
+    bool writer = false;
+    const struct snapshot_goroutine *all = snapshot_goroutines(input->snapshot, &total);
     TRY(snapshot_object_waiters(input->snapshot, object, &goroutines, &directions, &count));
     for (size_t i = 0; i < count; i++) {
-        *ret = *ret || directions[i] == DIRECTION_READ_LOCK;
+        reader = reader || directions[i] == DIRECTION_READ_LOCK;
+        writer =
+            writer ||
+            (directions[i] == DIRECTION_LOCK &&
+             !facts_has_frame(input, all[goroutines[i]].stack, "sync.(*Mutex).lockSlow") &&
+             !facts_has_frame(input, all[goroutines[i]].stack, "internal/sync.(*Mutex).lockSlow"));
+    }
+    *facts |= reader ? FACT_READERS : 0;
+    if (snapshot_object(input->snapshot, object)->rwmutex.writer == -1) {
+        *facts |= writer ? FACT_WRITER : reader ? FACT_WRITE_HELD : 0;
     }
     return NULL;
 }
 
-/* Adds to FACTS whether one of those who wait for the RWMutexes of FINDING wants to read. */
+/* Adds to FACTS what those who wait for the RWMutexes of FINDING say. */
 static struct error *facts_readers(const struct finding_input *input, const struct finding *finding,
                                    uint64_t *facts)
 {
     size_t total;
     const struct snapshot_goroutine *goroutines = snapshot_goroutines(input->snapshot, &total);
-    bool reader = false;
-    for (size_t i = 0;
-         (*facts & FACT_RWMUTEX) != 0 && !reader && i < finding->count && i < FACTS_RWMUTEXES_MAX;
+    for (size_t i = 0; (*facts & (FACT_RWMUTEX | FACT_READERS)) == FACT_RWMUTEX &&
+                       i < finding->count && i < FACTS_RWMUTEXES_MAX;
          i++) {
         size_t count;
         const struct snapshot_wait *waits =
             snapshot_waits(input->snapshot, &goroutines[finding->members[i]], &count);
         for (size_t j = 0; j < count; j++) {
-            TRY(facts_has_reader(input, waits[j].object, &reader));
+            if (snapshot_object(input->snapshot, waits[j].object)->kind == OBJECT_RWMUTEX) {
+                TRY(facts_rwmutex_waiters(input, waits[j].object, facts));
+            }
         }
     }
-    *facts |= reader ? FACT_READERS : 0;
     return NULL;
 }
 
@@ -236,47 +267,59 @@ static uint32_t facts_user_frame(const struct finding_input *input, const struct
     return found;
 }
 
-/* Size of the receiver part of a method's NAME ("main.(*T)"), 0 for functions. */
-static size_t facts_receiver(const char *name)
+size_t cause_facts_receiver(const char *name)
 {
     const char *open = strstr(name, "(*");
     const char *close = open == NULL ? NULL : strchr(open, ')');
     return close == NULL ? 0 : (size_t)(close - name) + 1;
 }
 
-/* True when FUNCTION is in FINDING's stack. */
-static bool facts_has_frame(const struct finding_input *input, const struct finding *finding,
-                            const char *function)
+/* The receiver type of the user's frame ID, with its size; size 0 for what is no method of a user.
+ */
+static const char *facts_user_receiver(const struct finding_input *input, uint32_t id, size_t *size)
+{
+    uint32_t flags = snapshot_frame(input->snapshot, id)->flags;
+    const char *name = facts_function(input, id);
+    *size =
+        (flags & (FRAME_RUNTIME | FRAME_STANDARD_LIBRARY)) != 0 ? 0 : cause_facts_receiver(name);
+    return name;
+}
+
+/* True when two user frames are methods of one type, next to each other or not: a callback may lie
+ * between. */
+static bool facts_type_twice(const struct finding_input *input, const struct finding *finding)
 {
     size_t count;
     const uint32_t *frames = snapshot_stack(input->snapshot, finding->stack, &count);
+    count = count < FACTS_FRAMES_MAX ? count : FACTS_FRAMES_MAX;
     for (size_t i = 0; i < count; i++) {
-        if (strcmp(facts_function(input, frames[i]), function) == 0) {
-            return true;
+        size_t size, other_size;
+        const char *name = facts_user_receiver(input, frames[i], &size);
+        for (size_t j = i + 1; size > 0 && j < count; j++) {
+            const char *other = facts_user_receiver(input, frames[j], &other_size);
+            if (other_size == size && strncmp(name, other, size) == 0) {
+                return true;
+            }
         }
     }
     return false;
 }
 
-/* True when two user frames are methods of one type. */
-static bool facts_type_twice(const struct finding_input *input, const struct finding *finding)
+/* True when the user's outermost frame is a method, not a closure in one. */
+static bool facts_is_loop(const struct finding_input *input, const struct finding *finding)
 {
-    const char *last = NULL;
     size_t count;
+    bool loop = false;
     const uint32_t *frames = snapshot_stack(input->snapshot, finding->stack, &count);
     for (size_t i = 0; i < count; i++) {
-        const struct snapshot_frame *frame = snapshot_frame(input->snapshot, frames[i]);
         const char *name = facts_function(input, frames[i]);
-        size_t size = facts_receiver(name);
-        if (size == 0 || (frame->flags & (FRAME_RUNTIME | FRAME_STANDARD_LIBRARY)) != 0) {
-            continue;
+        uint32_t flags = snapshot_frame(input->snapshot, frames[i])->flags;
+        if ((flags & (FRAME_RUNTIME | FRAME_STANDARD_LIBRARY | FRAME_WRAPPER)) == 0 &&
+            strstr(name, ".gowrap") == NULL) {
+            loop = cause_facts_receiver(name) != 0 && strstr(name, ".func") == NULL;
         }
-        if (last != NULL && facts_receiver(last) == size && strncmp(last, name, size) == 0) {
-            return true;
-        }
-        last = name;
     }
-    return false;
+    return loop;
 }
 
 /* What the stack and the creator's site add. */
@@ -289,10 +332,22 @@ static uint64_t facts_stack(const struct finding_input *input, const struct find
         const char *name = facts_function(input, user);
         facts |= only ? FACT_START : 0;
         facts |= strstr(name, ".func") != NULL ? FACT_CLOSURE : 0;
-        facts |= facts_receiver(name) != 0 ? FACT_METHOD : 0;
+        facts |= cause_facts_receiver(name) != 0 ? FACT_METHOD : 0;
     }
     facts |= facts_type_twice(input, finding) ? FACT_TYPE_TWICE : 0;
+    facts |= facts_is_loop(input, finding) ? FACT_LOOP : 0;
     return facts;
+}
+
+/* True when goroutine ID is known and proved stuck. */
+static bool facts_is_stuck(const struct finding_input *input, uint64_t id)
+{
+    size_t total;
+    const struct snapshot_goroutine *goroutines = snapshot_goroutines(input->snapshot, &total);
+    const struct snapshot_goroutine *found =
+        id == 0 ? NULL : snapshot_find_goroutine(input->snapshot, id);
+    return found != NULL && input->verdicts != NULL &&
+           input->verdicts[found - goroutines].verdict == LEAK_VERDICT_PROVED;
 }
 
 /* What the creators of the members add. */
@@ -302,97 +357,22 @@ static uint64_t facts_creators(const struct finding_input *input, const struct f
     const struct snapshot_goroutine *goroutines = snapshot_goroutines(input->snapshot, &total);
     size_t gone = 0;
     size_t siblings = 0;
+    size_t stuck = 0;
     uint64_t first = goroutines[finding->members[0]].parent;
     for (size_t i = 0; i < finding->count; i++) {
         uint64_t parent = goroutines[finding->members[i]].parent;
         gone += parent != 0 && snapshot_find_goroutine(input->snapshot, parent) == NULL;
         siblings += parent == first;
+        stuck += facts_is_stuck(input, parent);
     }
     return (gone == finding->count ? FACT_CREATOR_GONE : 0) |
+           (stuck == finding->count ? FACT_CREATOR_STUCK : 0) |
            (siblings > 1 && first != 0 ? FACT_MANY : 0);
 }
 
-/* True when INDEX is a member of FINDING. */
-static bool facts_is_member(const struct finding *finding, uint32_t index)
+bool cause_facts_is_inside(const struct finding_input *input, uint32_t stack, const char *name)
 {
-    size_t low = 0;
-    size_t high = finding->count;
-    while (low < high) {
-        size_t middle = low + (high - low) / 2;
-        if (finding->members[middle] < index) {
-            low = middle + 1;
-        } else {
-            high = middle;
-        }
-    }
-    return low < finding->count && finding->members[low] == index;
-}
-
-/* True when a member of FINDING refers to OBJECT. */
-static bool facts_refers(const struct finding_input *input, const struct finding *finding,
-                         uint32_t object)
-{
-    for (size_t i = finding_first_reference(input, object);
-         i < input->reference_count && input->references[i].object == object; i++) {
-        if (facts_is_member(finding, input->references[i].goroutine)) {
-            return true;
-        }
-    }
-    return false;
-}
-
-/* What the goroutines that refer to the object add. */
-static uint64_t facts_partners(const struct finding_input *input, const struct finding *finding)
-{
-    static const struct {
-        uint64_t waits, fact;
-    } kinds[] = {
-        {FACT_SEND, FACT_PARTNER_SENDS},
-        {FACT_RECEIVE | FACT_SELECT, FACT_PARTNER_RECEIVES},
-        {FACT_LOCK | FACT_RLOCK, FACT_PARTNER_LOCKS},
-        {FACT_WAIT_GROUP, FACT_PARTNER_JOINS},
-        {FACT_IO | FACT_SYSCALL | FACT_SLEEP, FACT_PARTNER_IO},
-    };
-    size_t total;
-    const struct snapshot_goroutine *goroutines = snapshot_goroutines(input->snapshot, &total);
-    bool known = finding->verdict == LEAK_VERDICT_PROVED; /* references are of the proved alone */
-    uint64_t facts = known && finding->waker_count == 0 ? FACT_NO_PARTNER : 0;
-    for (size_t i = 0; i < finding->waker_count; i++) {
-        const struct snapshot_goroutine *partner = &goroutines[finding->wakers[i].goroutine];
-        uint64_t waits =
-            facts_wait(partner->status, partner->wait_reason) | facts_object(input, partner);
-        for (size_t j = 0; j < sizeof kinds / sizeof *kinds; j++) {
-            facts |= (waits & kinds[j].waits) != 0 ? kinds[j].fact : 0;
-        }
-        size_t count;
-        const struct snapshot_wait *partner_waits =
-            snapshot_waits(input->snapshot, partner, &count);
-        for (size_t j = 0; j < count && (facts & FACT_MUTUAL) == 0; j++) {
-            facts |= facts_refers(input, finding, partner_waits[j].object) ? FACT_MUTUAL : 0;
-        }
-    }
-    return facts;
-}
-
-/* True when others wait for a lock that a member refers to. */
-static bool facts_holds_lock(const struct finding_input *input, const struct finding *finding)
-{
-    for (size_t i = 0; i < input->reference_count && i < FACTS_REFERENCES_MAX; i++) {
-        const struct snapshot_object *object =
-            snapshot_object(input->snapshot, input->references[i].object);
-        if ((object->kind == OBJECT_MUTEX || object->kind == OBJECT_RWMUTEX) &&
-            facts_is_member(finding, input->references[i].goroutine)) {
-            return true;
-        }
-    }
-    return false;
-}
-
-/* True when STACK holds a user's frame of the function NAME, or of another method of its receiver.
- */
-static bool facts_is_inside(const struct finding_input *input, uint32_t stack, const char *name)
-{
-    size_t receiver = facts_receiver(name);
+    size_t receiver = cause_facts_receiver(name);
     size_t count;
     const uint32_t *frames = snapshot_stack(input->snapshot, stack, &count);
     for (size_t i = 0; i < count; i++) {
@@ -423,12 +403,26 @@ static uint64_t facts_inside(const struct finding_input *input, const struct fin
         uint64_t waits = facts_wait(goroutines[i].status, goroutines[i].wait_reason);
         for (size_t j = 0; j < sizeof kinds / sizeof *kinds; j++) {
             if ((waits & kinds[j].waits) != 0 && (facts & kinds[j].fact) == 0 &&
-                facts_is_inside(input, goroutines[i].stack, facts_function(input, user))) {
+                cause_facts_is_inside(input, goroutines[i].stack, facts_function(input, user))) {
                 facts |= kinds[j].fact;
             }
         }
     }
     return facts;
+}
+
+uint64_t cause_facts_waiting(const struct finding_input *input,
+                             const struct snapshot_goroutine *goroutine)
+{
+    return facts_wait(goroutine->status, goroutine->wait_reason) | facts_object(input, goroutine);
+}
+
+const char *cause_facts_user_function(const struct finding_input *input,
+                                      const struct finding *finding)
+{
+    bool only;
+    uint32_t user = facts_user_frame(input, finding, &only);
+    return user == 0 ? NULL : facts_function(input, user);
 }
 
 struct error *cause_facts(const struct finding_input *input, const struct finding *finding,
@@ -438,18 +432,17 @@ struct error *cause_facts(const struct finding_input *input, const struct findin
     const struct snapshot_goroutine *goroutines = snapshot_goroutines(input->snapshot, &total);
     uint64_t facts = facts_wait(finding->status, finding->wait_reason) |
                      facts_object(input, &goroutines[finding->members[0]]) |
-                     facts_stack(input, finding) | facts_creators(input, finding) |
-                     facts_partners(input, finding);
+                     facts_stack(input, finding) | facts_creators(input, finding);
+    TRY(cause_facts_partners(input, finding, &facts));
     TRY(facts_sharing(input, finding, &facts));
     TRY(facts_readers(input, finding, &facts));
-    if ((facts & FACT_RECEIVE) != 0 && facts_has_frame(input, finding, "runtime.chanrecv2")) {
+    if ((facts & FACT_RECEIVE) != 0 &&
+        facts_has_frame(input, finding->stack, "runtime.chanrecv2")) {
         facts = (facts & ~FACT_RECEIVE) | FACT_RANGE;
     }
     if ((facts & (FACT_LOCK | FACT_RLOCK)) != 0 && finding->verdict != LEAK_VERDICT_PROVED) {
         facts |= facts_inside(input, finding);
     }
-    facts |= facts_holds_lock(input, finding) ? FACT_HOLDS_LOCK : 0;
-    facts |= finding->class_ == LEAK_CLASS_CYCLE ? FACT_CYCLE : 0;
     facts |= finding->verdict == LEAK_VERDICT_PROVED ? FACT_PROVED : FACT_NOT_PROVED;
     *ret = facts;
     return NULL;

@@ -63,7 +63,22 @@
 #define FACT_NOT_PROVED                                                                            \
     FACT(42)                /* something alive still reaches what they wait for, or it is unknown */
 #define FACT_SENDS FACT(43) /* a case of the select sends */
-#define FACT_COUNT 44
+
+#define FACT_CREATOR_STUCK FACT(44) /* the creators are proved stuck themselves */
+#define FACT_LOOP FACT(45)          /* it was started as a method: the loop of an object */
+#define FACT_WRITE_HELD FACT(46)    /* of an RWMutex: a writer has it */
+#define FACT_PARTNER_CONDITION FACT(47)
+#define FACT_JOINED FACT(48) /* others wait for a group that these are to finish */
+#define FACT_PEER_SENDS                                                                            \
+    FACT(49) /* another waits for one of the same channels, or to send to one                      \
+              * of its own */
+#define FACT_COUNT 50
+
+/* Facts about goroutines that are still there, by which alone one that waits behind others can be
+ * understood. */
+#define FACTS_OF_PARTNERS                                                                          \
+    (FACT_PARTNER_SENDS | FACT_PARTNER_RECEIVES | FACT_PARTNER_LOCKS | FACT_PARTNER_JOINS |        \
+     FACT_PARTNER_IO | FACT_PARTNER_CONDITION | FACT_MUTUAL | FACT_CYCLE)
 
 /* Sets *RET to the facts of FINDING, as bits. */
 NODISCARD struct error *cause_facts(const struct finding_input *input,

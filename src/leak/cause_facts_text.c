@@ -52,6 +52,12 @@ static const struct cause_facts_words {
     {FACT_INSIDE_IO,
      "another goroutine is inside the same type or function, waiting for the outside world", false},
     {FACT_SENDS, "a case of the select sends", true},
+    {FACT_CREATOR_STUCK, "the goroutine that started it is stuck, too", false},
+    {FACT_LOOP, "it was started as a method", false},
+    {FACT_WRITE_HELD, "a writer has it", false},
+    {FACT_PARTNER_CONDITION, "another that refers to it waits for a condition", false},
+    {FACT_JOINED, "another waits until it is done", false},
+    {FACT_PEER_SENDS, "another waits for the same channel or to send to a different one", false},
     {FACT_NOT_PROVED, "something alive may still wake it", true},
 };
 

@@ -30,6 +30,7 @@ struct match {
     int score;
     const char *function; /* the one that a text of the signature was found in, or NULL */
     enum cause_place place;
+    bool library; /* it is a library's */
 };
 
 /* True when TEXT names a library's function rather than a word that any program may use. */
@@ -61,6 +62,7 @@ static int match_functions(const struct finding_input *input, const struct findi
                 best = points;
                 match->function = function;
                 match->place = place;
+                match->library = library;
             }
         }
         at += size + (at[size] == '|');
@@ -155,7 +157,13 @@ static void match_keep(struct match *best, size_t *count, const struct match *ma
     *count = last + 1;
 }
 
-struct error *cause_match(const struct finding_input *input, struct finding *finding)
+/* True when MATCH's signature speaks of goroutines that are still there, or knows the library. */
+static bool match_of_others(const struct match *match)
+{
+    return (match->signature->needs & FACTS_OF_PARTNERS) != 0 || match->library;
+}
+
+struct error *cause_match(const struct finding_input *input, struct finding *finding, bool follows)
 {
     struct match best[FINDING_CAUSES_MAX + 1];
     size_t kept = 0;
@@ -166,6 +174,9 @@ struct error *cause_match(const struct finding_input *input, struct finding *fin
     for (size_t i = 0; i < count; i++) {
         struct match match = {.signature = &signatures[i]};
         match.score = match_score(input, finding, facts, &match);
+        if (follows && !match_of_others(&match)) {
+            continue;
+        }
         if (match.score >= MATCH_MIN &&
             cause_at((size_t)signatures[i].number - 1)->proof != CAUSE_BENIGN) {
             match_keep(best, &kept, &match);

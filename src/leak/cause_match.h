@@ -4,7 +4,9 @@
 
 #include "leak/finding.h"
 
-/* Fills in FINDING's causes, best first, at most FINDING_CAUSES_MAX; none when nothing fits. */
-NODISCARD struct error *cause_match(const struct finding_input *input, struct finding *finding);
+/* Fills in FINDING's causes, best first, at most FINDING_CAUSES_MAX; none when nothing fits.
+ * FOLLOWS: it waits behind another finding, so that causes that speak of nobody else do not fit. */
+NODISCARD struct error *cause_match(const struct finding_input *input, struct finding *finding,
+                                    bool follows);
 
 #endif

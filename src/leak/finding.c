@@ -6,12 +6,17 @@
 #include "base/string_builder.h"
 #include "leak/cause_match.h"
 #include "leak/evidence.h"
+#include "leak/finding_heads.h"
 #include "leak/finding_internal.h"
 #include "snapshot/group.h"
 #include <stdlib.h>
 #include <string.h>
 
-enum { FINDING_WAKERS_MAX = 8, FINDING_NO_HEAD_MAX = 64 };
+enum {
+    FINDING_WAKERS_MAX = 8,
+    FINDING_MEMBERS_LOOKED = 4096, /* of one finding, for who refers to what they wait for */
+    FINDING_TINY_SIZE = 16         /* the runtime's block of small objects without pointers */
+};
 
 uint64_t finding_key(const struct snapshot *snapshot, size_t index)
 {
@@ -45,16 +50,10 @@ static struct finding_verdict finding_verdict_of(const struct finding_input *inp
                                     LEAK_CLASS_NONE, LEAK_REASON_NOT_CONSISTENT};
 }
 
-/* Groups the goroutines that pass a test; each test selects one verdict and class. */
-struct finding_sieve {
-    enum leak_verdict verdict;
-    enum leak_class class_;
-};
-
-/* Collects the goroutines that SIEVE lets pass; one that was just moving is nothing to report. */
-static struct error *finding_select(const struct finding_input *input,
-                                    const struct finding_sieve *sieve, uint32_t **ret,
-                                    size_t *count_ret)
+/* Collects the goroutines with the verdict WANTED; one that was just moving is nothing to report.
+ */
+static struct error *finding_select(const struct finding_input *input, enum leak_verdict wanted,
+                                    uint32_t **ret, size_t *count_ret)
 {
     size_t total;
     (void)snapshot_goroutines(input->snapshot, &total);
@@ -67,7 +66,7 @@ static struct error *finding_select(const struct finding_input *input,
         struct finding_verdict verdict = finding_verdict_of(input, i);
         bool passing =
             verdict.verdict == LEAK_VERDICT_UNKNOWN && verdict.reason == LEAK_REASON_IN_TRANSIT;
-        if (verdict.verdict == sieve->verdict && verdict.class_ == sieve->class_ && !passing) {
+        if (verdict.verdict == wanted && !passing) {
             selection[count++] = (uint32_t)i;
         }
     }
@@ -154,31 +153,88 @@ static void finding_recall(const struct finding_input *input, struct finding *fi
     }
 }
 
-/* The references to the object that FINDING shows. */
+bool finding_is_neighbour(const struct finding_input *input, uint32_t waiter,
+                          const struct finding_reference *reference)
+{
+    size_t total, count;
+    const struct snapshot_goroutine *goroutines = snapshot_goroutines(input->snapshot, &total);
+    const struct snapshot_goroutine *partner = &goroutines[reference->goroutine];
+    const struct snapshot_object *object = snapshot_object(input->snapshot, reference->object);
+    const struct snapshot_wait *waits = snapshot_waits(input->snapshot, partner, &count);
+    if (object->kind != OBJECT_MUTEX || count != 1 || waits[0].object == reference->object ||
+        partner->stack != goroutines[waiter].stack) {
+        return false;
+    }
+    const struct snapshot_object *other = snapshot_object(input->snapshot, waits[0].object);
+    return other->kind == OBJECT_MUTEX &&
+           other->address / FINDING_TINY_SIZE == object->address / FINDING_TINY_SIZE;
+}
+
+/* Takes the references to OBJECT, for which goroutine WAITER waits, as FINDING's wakers; false when
+ * there is none that says something. */
+static bool finding_take_wakers(const struct finding_input *input, uint32_t waiter, uint32_t object,
+                                struct finding *finding)
+{
+    size_t first = finding_first_reference(input, object);
+    bool says = false;
+    size_t count = 0;
+    while (first + count < input->reference_count &&
+           input->references[first + count].object == object && count < FINDING_WAKERS_MAX) {
+        says = says || !finding_is_neighbour(input, waiter, &input->references[first + count]);
+        count++;
+    }
+    finding->wakers = says ? input->references + first : NULL;
+    finding->waker_count = says ? count : 0;
+    return says;
+}
+
+/* The references to what FINDING's goroutines wait for: to the first such object that others refer
+ * to. A cycle needs one. */
 static void finding_find_wakers(const struct finding_input *input, struct finding *finding)
 {
-    if (finding->object == UINT32_MAX || input->references == NULL) {
+    size_t total;
+    const struct snapshot_goroutine *goroutines = snapshot_goroutines(input->snapshot, &total);
+    bool found = false;
+    if (input->references == NULL) {
         return;
     }
-    size_t first = finding_first_reference(input, finding->object);
-    finding->wakers = input->references + first;
-    while (first + finding->waker_count < input->reference_count &&
-           input->references[first + finding->waker_count].object == finding->object &&
-           finding->waker_count < FINDING_WAKERS_MAX) {
-        finding->waker_count++;
+    for (size_t i = 0; i < finding->count && i < FINDING_MEMBERS_LOOKED && !found; i++) {
+        size_t count;
+        const struct snapshot_wait *waits =
+            snapshot_waits(input->snapshot, &goroutines[finding->members[i]], &count);
+        for (size_t j = 0; j < count && !found; j++) {
+            found = finding_take_wakers(input, finding->members[i], waits[j].object, finding);
+        }
+    }
+    if (!found && finding->class_ == LEAK_CLASS_CYCLE && finding->object != UINT32_MAX &&
+        snapshot_object(input->snapshot, finding->object)->kind == OBJECT_MUTEX) {
+        finding->class_ = LEAK_CLASS_MUTEX;
     }
 }
 
-/* Makes a finding of GROUP. */
-static struct error *finding_from_group(const struct finding_input *input,
-                                        const struct finding_sieve *sieve,
+/* The class of COUNT goroutines at one place: a cycle as soon as some are in one, for others there
+ * may be in one that was not looked for. */
+static enum leak_class finding_class(const struct finding_input *input, const uint32_t *members,
+                                     size_t count)
+{
+    enum leak_class class_ = (enum leak_class)finding_verdict_of(input, members[0]).class_;
+    for (size_t i = 1; i < count && class_ != LEAK_CLASS_CYCLE; i++) {
+        if (finding_verdict_of(input, members[i]).class_ == LEAK_CLASS_CYCLE) {
+            class_ = LEAK_CLASS_CYCLE;
+        }
+    }
+    return class_;
+}
+
+/* Makes a finding of GROUP with the verdict AS. */
+static struct error *finding_from_group(const struct finding_input *input, enum leak_verdict as,
                                         const struct group *group, const uint32_t *members,
                                         struct finding *ret)
 {
     struct finding_verdict verdict = finding_verdict_of(input, members[0]);
     *ret = (struct finding){
-        .verdict = sieve->verdict,
-        .class_ = sieve->class_,
+        .verdict = as,
+        .class_ = finding_class(input, members, group->count),
         .reason = (enum leak_reason)verdict.reason,
         .key = finding_key(input->snapshot, members[0]),
         .stack = group->stack,
@@ -197,16 +253,15 @@ static struct error *finding_from_group(const struct finding_input *input,
     return NULL;
 }
 
-/* Adds the groups of one verdict and class; groups that merely wait become findings only by
- * evidence. */
+/* Adds the groups of one VERDICT; groups that merely wait become findings only by evidence. */
 static struct error *finding_add_groups(struct finding_builder *builder,
                                         const struct finding_input *input,
-                                        const struct finding_sieve *sieve)
+                                        enum leak_verdict verdict)
 {
     CLEANUP_FREE uint32_t *selection = NULL;
     CLEANUP(group_list_deinit) struct group_list groups = {0};
     size_t count = 0;
-    TRY(finding_select(input, sieve, &selection, &count));
+    TRY(finding_select(input, verdict, &selection, &count));
     if (count == 0) {
         return NULL;
     }
@@ -214,19 +269,19 @@ static struct error *finding_add_groups(struct finding_builder *builder,
     for (size_t i = 0; i < groups.count; i++) {
         const struct group *group = &groups.items[i];
         CLEANUP_FREE char *evidence = NULL;
-        struct finding_sieve as = *sieve;
-        if (sieve->verdict == LEAK_VERDICT_WAITING) {
+        enum leak_verdict as = verdict;
+        if (verdict == LEAK_VERDICT_WAITING) {
             TRY(evidence_weigh(input, group, &evidence));
             if (evidence == NULL) {
                 continue;
             }
-            as.verdict = LEAK_VERDICT_SUSPECTED;
+            as = LEAK_VERDICT_SUSPECTED;
         }
         struct finding finding;
         uint32_t *members = builder->members + builder->member_count;
         memcpy(members, group->members, group->count * sizeof *members);
         builder->member_count += group->count;
-        TRY(finding_from_group(input, &as, group, members, &finding));
+        TRY(finding_from_group(input, as, group, members, &finding));
         finding.evidence = TAKE(evidence);
         struct error *error = vector_append(&builder->findings, finding);
         if (error != NULL) {
@@ -253,109 +308,6 @@ static int finding_compare(const void *left, const void *right)
     return a->members[0] < b->members[0] ? -1 : a->members[0] > b->members[0];
 }
 
-/* The finding that goroutine INDEX belongs to, or COUNT. */
-static size_t finding_of_goroutine(const struct finding_list *list, uint32_t index)
-{
-    for (size_t i = 0; i < list->count; i++) {
-        const struct finding *finding = &list->items[i];
-        size_t low = 0;
-        size_t high = finding->count;
-        while (low < high) {
-            size_t middle = low + (high - low) / 2;
-            if (finding->members[middle] < index) {
-                low = middle + 1;
-            } else {
-                high = middle;
-            }
-        }
-        if (low < finding->count && finding->members[low] == index) {
-            return i;
-        }
-    }
-    return list->count;
-}
-
-/* True when the goroutines of FINDING wait for what others hold. */
-static bool finding_waits_for_holder(const struct finding *finding)
-{
-    switch (finding->class_) {
-    case LEAK_CLASS_MUTEX:
-    case LEAK_CLASS_WAIT_GROUP:
-    case LEAK_CLASS_SEMAPHORE:
-        return true;
-    case LEAK_CLASS_CYCLE: /* some of them may wait for a channel */
-        return finding->wait_reason == WAIT_REASON_SYNC_MUTEX_LOCK ||
-               finding->wait_reason == WAIT_REASON_SYNC_RWMUTEX_LOCK ||
-               finding->wait_reason == WAIT_REASON_SYNC_RWMUTEX_RLOCK ||
-               finding->wait_reason == WAIT_REASON_SYNC_WAITGROUP_WAIT ||
-               finding->wait_reason == WAIT_REASON_SEMACQUIRE;
-    default:
-        return false;
-    }
-}
-
-/* The head of finding AT: the one at the end of the way along "what it waits for is held by a
- * goroutine of". A cycle has no head: each is its own. */
-static size_t finding_head(const struct finding_list *list, size_t at)
-{
-    size_t from = at;
-    for (size_t steps = 0; steps < FINDING_NO_HEAD_MAX; steps++) {
-        const struct finding *finding = &list->items[at];
-        if (!finding_waits_for_holder(finding) || finding->waker_count != 1) {
-            return at;
-        }
-        size_t next = finding_of_goroutine(list, finding->wakers[0].goroutine);
-        if (next == list->count || next == at) {
-            return at;
-        }
-        if (next == from) {
-            return from;
-        }
-        at = next;
-    }
-    return from;
-}
-
-/* Sets heads and moves followers directly behind them. */
-static struct error *finding_collapse(struct finding_list *list)
-{
-    struct finding *ordered = calloc(list->count + 1, sizeof *ordered);
-    size_t *position = calloc(list->count + 1, sizeof *position);
-    if (ordered == NULL || position == NULL) {
-        free(ordered);
-        free(position);
-        return error_no_memory();
-    }
-    for (size_t i = 0; i < list->count; i++) {
-        list->items[i].head = finding_head(list, i);
-    }
-    size_t count = 0;
-    for (size_t i = 0; i < list->count; i++) {
-        if (list->items[i].head != i) {
-            continue;
-        }
-        size_t head = count;
-        position[i] = count;
-        ordered[count++] = list->items[i];
-        for (size_t j = 0; j < list->count; j++) {
-            if (j != i && list->items[j].head == i) {
-                ordered[head].followers += list->items[j].goroutines;
-                position[j] = count;
-                ordered[count++] = list->items[j];
-            }
-        }
-    }
-    for (size_t i = 0; i < count; i++) {
-        ordered[i].head = position[ordered[i].head];
-    }
-    if (count == list->count) {
-        memcpy(list->items, ordered, count * sizeof *ordered);
-    }
-    free(ordered);
-    free(position);
-    return NULL;
-}
-
 /* Counts the goroutines of each verdict. */
 static void finding_count(struct finding_list *list, const struct finding_input *input)
 {
@@ -378,19 +330,35 @@ static void finding_count(struct finding_list *list, const struct finding_input 
     }
 }
 
-/* Adds the groups of every verdict and class. */
+/* Adds the groups of every verdict. */
 static struct error *finding_add_all(struct finding_builder *builder,
                                      const struct finding_input *input)
 {
-    static const enum leak_verdict verdicts[] = {LEAK_VERDICT_PROVED, LEAK_VERDICT_UNKNOWN};
-    for (size_t i = 0; i < sizeof verdicts / sizeof *verdicts; i++) {
-        for (int class_ = 0; class_ < LEAK_CLASS_COUNT; class_++) {
-            struct finding_sieve sieve = {verdicts[i], (enum leak_class)class_};
-            TRY(finding_add_groups(builder, input, &sieve));
+    TRY(finding_add_groups(builder, input, LEAK_VERDICT_PROVED));
+    TRY(finding_add_groups(builder, input, LEAK_VERDICT_UNKNOWN));
+    return finding_add_groups(builder, input, LEAK_VERDICT_WAITING);
+}
+
+/* Names the causes of finding AT; one that waits behind others, and shows none of its own, has
+ * theirs. */
+static struct error *finding_name_causes(struct finding_list *list,
+                                         const struct finding_input *input, size_t at)
+{
+    struct finding *finding = &list->items[at];
+    const struct finding *head = &list->items[finding->head];
+    TRY(cause_match(input, finding, finding->head != at));
+    for (size_t i = 0; finding->head != at && finding->cause_count == i && i < head->cause_count;
+         i++) {
+        finding->causes[i] = head->causes[i];
+        finding->causes[i].evidence =
+            strdup(finding->circle ? "it is in one deadlock with the finding that shows this"
+                                   : "those it waits for are stuck themselves, for this cause");
+        if (finding->causes[i].evidence == NULL) {
+            return error_no_memory();
         }
+        finding->cause_count++;
     }
-    struct finding_sieve waiting = {LEAK_VERDICT_WAITING, LEAK_CLASS_NONE};
-    return finding_add_groups(builder, input, &waiting);
+    return NULL;
 }
 
 struct error *finding_list_init(struct finding_list *list, const struct finding_input *input)
@@ -409,10 +377,10 @@ struct error *finding_list_init(struct finding_list *list, const struct finding_
     list->members = builder.members;
     if (error == NULL && list->count > 0) {
         qsort(list->items, list->count, sizeof *list->items, finding_compare);
-        error = finding_collapse(list);
+        error = finding_heads_find(list, input);
     }
     for (size_t i = 0; error == NULL && i < list->count; i++) {
-        error = cause_match(input, &list->items[i]);
+        error = finding_name_causes(list, input, i);
     }
     if (error != NULL) {
         finding_list_deinit(list);

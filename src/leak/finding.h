@@ -86,8 +86,9 @@ struct finding {
     char *evidence;                 /* SUSPECTED: "because ..." in one clause; else NULL */
     struct finding_cause causes[FINDING_CAUSES_MAX]; /* best first */
     size_t cause_count;
-    size_t head;        /* the finding that this one waits behind; its own index: none */
-    uint64_t followers; /* goroutines of findings that wait behind this one */
+    size_t head; /* the finding that this one waits behind; its own index: none */
+    bool circle; /* it and others with this head wait for each other's locks, all in a circle */
+    uint64_t followers;                     /* goroutines of findings that wait behind this one */
     const struct finding_reference *wakers; /* who may hold or should have woken; at most 8 */
     size_t waker_count;
 };

@@ -18,4 +18,10 @@ size_t finding_first_reference(const struct finding_input *input, uint32_t objec
 /* INPUT's history of KEY, or NULL. */
 const struct finding_history *finding_find_history(const struct finding_input *input, uint64_t key);
 
+/* True when REFERENCE to the mutex that goroutine WAITER waits for says nothing: the one that
+ * refers stands at the same place and waits for another mutex in the same block of small objects,
+ * which its reference may as well mean. */
+bool finding_is_neighbour(const struct finding_input *input, uint32_t waiter,
+                          const struct finding_reference *reference);
+
 #endif

@@ -160,37 +160,174 @@ static void test_followers(void **state)
     snapshot_destroy(program.snapshot);
 }
 
-/* Two that hold what the other wants have no head. */
+/* Two goroutines of a cycle, 1 at STACKS[0] and 2 at STACKS[1], each of which waits for a mutex, at
+ * 0xc000001000 and GAP bytes behind it, and refers to the other's. */
+static void test_pair_init(struct test_program *program, struct snapshot_fixture *fixture,
+                           const uint32_t *stacks, uint64_t gap)
+{
+    uint32_t objects[2];
+    for (uint64_t i = 0; i < 2; i++) {
+        size_t index;
+        struct snapshot_object mutex = {.address = 0xc000001000 + i * gap, .kind = OBJECT_MUTEX};
+        struct snapshot_wait wait = {.direction = DIRECTION_LOCK};
+        snapshot_fixture_goroutine(fixture, 1 + i, stacks[i], WAIT_REASON_SYNC_MUTEX_LOCK, &index);
+        assert_success(snapshot_builder_object(fixture->builder, &mutex, &objects[i]));
+        wait.object = objects[i];
+        assert_success(snapshot_builder_waits(fixture->builder, index, &wait, 1));
+    }
+    test_init(program, snapshot_fixture_end(fixture));
+    for (size_t i = 0; i < 2; i++) {
+        test_judge(program, i, LEAK_VERDICT_PROVED, LEAK_CLASS_CYCLE, LEAK_REASON_NONE);
+        program->references[i] =
+            (struct finding_reference){objects[i], (uint32_t)(1 - i), "main.f"};
+    }
+    program->input.references = program->references;
+    program->input.reference_count = 2;
+}
+
+/* True when FINDING's first cause is ID. */
+static bool test_is_caused_by(const struct finding *finding, const char *id)
+{
+    return finding->cause_count > 0 && strcmp(finding->causes[0].cause->id, id) == 0;
+}
+
+/* Two that hold what the other wants are one deadlock: the second comes with the first. */
 static void test_circle(void **state)
 {
     (void)state;
     struct snapshot_fixture fixture = snapshot_fixture_begin("go1.24.3");
     const uint32_t stacks[] = {fixture.worker, fixture.server};
-    uint32_t objects[2];
-    for (uint64_t i = 0; i < 2; i++) {
-        size_t index;
-        struct snapshot_object mutex = {.address = 0xc000001000 + i * 8, .kind = OBJECT_MUTEX};
-        struct snapshot_wait wait = {.direction = DIRECTION_LOCK};
-        snapshot_fixture_goroutine(&fixture, 1 + i, stacks[i], WAIT_REASON_SYNC_MUTEX_LOCK, &index);
-        assert_success(snapshot_builder_object(fixture.builder, &mutex, &objects[i]));
-        wait.object = objects[i];
-        assert_success(snapshot_builder_waits(fixture.builder, index, &wait, 1));
-    }
     struct test_program program;
     struct finding_list list;
-    test_init(&program, snapshot_fixture_end(&fixture));
-    for (size_t i = 0; i < 2; i++) {
-        test_judge(&program, i, LEAK_VERDICT_PROVED, LEAK_CLASS_CYCLE, LEAK_REASON_NONE);
-        program.references[i] = (struct finding_reference){objects[i], (uint32_t)(1 - i), "main.f"};
-    }
-    program.input.references = program.references;
-    program.input.reference_count = 2;
+    test_pair_init(&program, &fixture, stacks, 8);
     assert_success(finding_list_init(&list, &program.input));
     assert_int_equal(list.count, 2);
     for (size_t i = 0; i < 2; i++) {
-        assert_int_equal(list.items[i].head, i);
-        assert_int_equal(list.items[i].followers, 0);
+        assert_int_equal(list.items[i].head, 0);
+        assert_int_equal(list.items[i].followers, 1 - i);
+        assert_true(list.items[i].circle);
+        assert_true(test_is_caused_by(&list.items[i], "lock-order"));
     }
+    finding_list_deinit(&list);
+    snapshot_destroy(program.snapshot);
+}
+
+/* Two at one place whose small mutexes share a block of the allocator seem to refer to each
+ * other's: no cycle. Farther apart they do. */
+static void test_neighbours(void **state)
+{
+    (void)state;
+    for (uint64_t gap = 8; gap <= 16; gap += 8) {
+        struct snapshot_fixture fixture = snapshot_fixture_begin("go1.24.3");
+        const uint32_t stacks[] = {fixture.worker, fixture.worker};
+        struct test_program program;
+        struct finding_list list;
+        test_pair_init(&program, &fixture, stacks, gap);
+        assert_success(finding_list_init(&list, &program.input));
+        assert_int_equal(list.count, 1);
+        const struct finding *both = &list.items[0];
+        assert_int_equal(both->class_, gap == 8 ? LEAK_CLASS_MUTEX : LEAK_CLASS_CYCLE);
+        assert_int_equal(both->waker_count, gap == 8 ? 0 : 1);
+        assert_int_equal(test_is_caused_by(both, "lock-order"), gap != 8);
+        finding_list_deinit(&list);
+        snapshot_destroy(program.snapshot);
+    }
+}
+
+/* Some of a group in a cycle, others not known to be: one finding, of the class cycle. */
+static void test_classes_of_a_group(void **state)
+{
+    (void)state;
+    struct test_program program;
+    struct finding_list list;
+    test_program_init(&program);
+    test_judge(&program, 2, LEAK_VERDICT_PROVED, LEAK_CLASS_CYCLE, LEAK_REASON_NONE);
+    assert_success(finding_list_init(&list, &program.input));
+    assert_int_equal(list.count, 3);
+    assert_int_equal(list.items[0].count, 4);
+    assert_int_equal(list.items[0].class_, LEAK_CLASS_CYCLE);
+    finding_list_deinit(&list);
+    snapshot_destroy(program.snapshot);
+}
+
+/* Who receives from a channel that only one stuck goroutine still refers to waits behind that one,
+ * and for its cause: that the sender failed would be false. With a second one elsewhere that may
+ * send, it does not. */
+static void test_behind_a_channel(void **state)
+{
+    (void)state;
+    for (size_t references = 1; references <= 2; references++) {
+        struct snapshot_fixture fixture = snapshot_fixture_begin("go1.24.3");
+        struct snapshot_object cond = {.address = 0xc000005000, .kind = OBJECT_COND};
+        struct snapshot_wait wait = {.direction = DIRECTION_WAIT};
+        size_t index;
+        snapshot_fixture_goroutine(&fixture, 1, fixture.worker, WAIT_REASON_CHAN_RECEIVE, &index);
+        snapshot_fixture_channel(&fixture, index, 0xc000001000, DIRECTION_RECEIVE);
+        snapshot_fixture_goroutine(&fixture, 2, fixture.server, WAIT_REASON_SYNC_COND_WAIT, &index);
+        assert_success(snapshot_builder_object(fixture.builder, &cond, &wait.object));
+        assert_success(snapshot_builder_waits(fixture.builder, index, &wait, 1));
+        snapshot_fixture_goroutine(&fixture, 3, fixture.recursion, WAIT_REASON_SELECT_NO_CASES,
+                                   &index);
+        struct test_program program;
+        struct finding_list list;
+        test_init(&program, snapshot_fixture_end(&fixture));
+        test_judge(&program, 0, LEAK_VERDICT_PROVED, LEAK_CLASS_CHANNEL, LEAK_REASON_NONE);
+        test_judge(&program, 1, LEAK_VERDICT_PROVED, LEAK_CLASS_CONDITION, LEAK_REASON_NONE);
+        test_judge(&program, 2, LEAK_VERDICT_PROVED, LEAK_CLASS_EMPTY_SELECT, LEAK_REASON_NONE);
+        uint32_t channel = test_object_of(&program, 0);
+        program.references[0] = (struct finding_reference){channel, 1, "main.f"};
+        program.references[1] = (struct finding_reference){channel, 2, "main.g"};
+        program.input.references = program.references;
+        program.input.reference_count = references;
+        assert_success(finding_list_init(&list, &program.input));
+        for (size_t i = 0; i < list.count; i++) {
+            const struct finding *finding = &list.items[i];
+            bool receives = finding->wait_reason == WAIT_REASON_CHAN_RECEIVE;
+            bool follows = receives && references == 1;
+            assert_int_equal(finding->head != i, follows);
+            assert_false(finding->circle);
+            assert_false(follows && !test_is_caused_by(finding, "missed-signal"));
+            assert_false(receives && !follows && test_is_caused_by(finding, "missed-signal"));
+        }
+        finding_list_deinit(&list);
+        snapshot_destroy(program.snapshot);
+    }
+}
+
+/* A circle that others lead into: all of them behind its head, those of the circle first. */
+static void test_tail_of_a_circle(void **state)
+{
+    (void)state;
+    struct snapshot_fixture fixture = snapshot_fixture_begin("go1.24.3");
+    const uint32_t stacks[] = {fixture.worker, fixture.server};
+    size_t index;
+    struct test_program program;
+    struct finding_list list;
+    struct snapshot_object group = {.address = 0xc000000500, .kind = OBJECT_WAIT_GROUP};
+    struct snapshot_wait wait = {.direction = DIRECTION_WAIT};
+    for (uint64_t i = 0; i < 3; i++) {
+        snapshot_fixture_goroutine(&fixture, 10 + i, fixture.recursion,
+                                   WAIT_REASON_SYNC_WAITGROUP_WAIT, &index);
+        assert_success(snapshot_builder_object(fixture.builder, &group, &wait.object));
+        assert_success(snapshot_builder_waits(fixture.builder, index, &wait, 1));
+    }
+    test_pair_init(&program, &fixture, stacks, 64);
+    for (size_t i = 2; i < 5; i++) {
+        test_judge(&program, i, LEAK_VERDICT_PROVED, LEAK_CLASS_WAIT_GROUP, LEAK_REASON_NONE);
+    }
+    program.references[0] = (struct finding_reference){test_object_of(&program, 2), 1, "main.f"};
+    program.references[1] = (struct finding_reference){test_object_of(&program, 0), 1, "main.f"};
+    program.references[2] = (struct finding_reference){test_object_of(&program, 1), 0, "main.f"};
+    program.input.reference_count = 3;
+    assert_success(finding_list_init(&list, &program.input));
+    assert_int_equal(list.count, 3);
+    assert_int_equal(list.items[0].followers, 4);
+    for (size_t i = 0; i < 3; i++) {
+        assert_int_equal(list.items[i].head, 0);
+        assert_int_equal(list.items[i].circle, i < 2);
+        assert_true(test_is_caused_by(&list.items[i], "lock-order"));
+    }
+    assert_int_equal(list.items[2].count, 3);
     finding_list_deinit(&list);
     snapshot_destroy(program.snapshot);
 }
@@ -283,9 +420,16 @@ static void test_exhaustion(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_groups),     cmocka_unit_test(test_followers),
-        cmocka_unit_test(test_circle),     cmocka_unit_test(test_recall),
-        cmocka_unit_test(test_key),        cmocka_unit_test(test_no_verdicts),
+        cmocka_unit_test(test_groups),
+        cmocka_unit_test(test_followers),
+        cmocka_unit_test(test_circle),
+        cmocka_unit_test(test_neighbours),
+        cmocka_unit_test(test_classes_of_a_group),
+        cmocka_unit_test(test_behind_a_channel),
+        cmocka_unit_test(test_tail_of_a_circle),
+        cmocka_unit_test(test_recall),
+        cmocka_unit_test(test_key),
+        cmocka_unit_test(test_no_verdicts),
         cmocka_unit_test(test_exhaustion),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
