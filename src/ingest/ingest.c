@@ -179,7 +179,7 @@ static struct error *ingest_any(const struct ingest_source *source, const struct
                                            ? "it is empty"
                                            : "neither a core file, nor a goroutine dump, nor a "
                                              "goroutine profile"),
-            ingest_advice(source));
+            "%s", ingest_advice(source));
     }
     if (wish->dump > 1) {
         return error_create(ERROR_USAGE, "a profile holds one dump, not %llu",
