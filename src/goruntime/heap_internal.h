@@ -63,6 +63,19 @@ static inline const struct heap_span *heap_span_of(const struct heap *heap, uint
     return span == 0 ? NULL : &heap->spans[span - 1];
 }
 
+/* SIZE bytes at ADDRESS in our memory, or NULL when they do not lie in one span that is held there
+ * in one piece: reading them may still succeed. */
+static inline const uint8_t *heap_view(const struct heap *heap, uint64_t address, size_t size)
+{
+    const struct heap_span *span = heap_span_of(heap, address);
+    if (span == NULL || span->view == NULL) {
+        return NULL;
+    }
+    uint64_t offset = address - span->start;
+    uint64_t bytes = (uint64_t)span->pages << HEAP_PAGE_SHIFT;
+    return offset <= bytes && bytes - offset >= size ? span->view + offset : NULL;
+}
+
 /* Starts loading what heap_span_of(ADDRESS) reads from the page table. */
 static inline void heap_prefetch_page(const struct heap *heap, uint64_t address)
 {

@@ -2,7 +2,7 @@
 #ifndef UNPARK_GORUNTIME_SUDOGS_H
 #define UNPARK_GORUNTIME_SUDOGS_H
 
-#include "goruntime/goruntime.h"
+#include "goruntime/heap.h"
 
 /* What was found. */
 struct sudogs_found {
@@ -13,10 +13,11 @@ struct sudogs_found {
 };
 
 /* Finds all sudogs that are linked from waiting goroutines of SNAPSHOT (g.waiting), from the
- * semaphore table, and from the condition variables among its objects. RUNTIME's target holds
- * still. A chain that cannot be followed ends early: a sudog left out only makes more reachable, a
- * waiter left out less is proved. RET is freed by sudogs_found_deinit, also after an error. */
-NODISCARD struct error *sudogs_collect(struct goruntime *runtime, const struct snapshot *snapshot,
+ * semaphore table, and from the condition variables among its objects. The target of HEAP's runtime
+ * holds still. A chain that cannot be followed ends early: a sudog left out only makes more
+ * reachable, a waiter left out less is proved. RET is freed by sudogs_found_deinit, also after an
+ * error. */
+NODISCARD struct error *sudogs_collect(const struct heap *heap, const struct snapshot *snapshot,
                                        struct sudogs_found *ret);
 void sudogs_found_deinit(struct sudogs_found *found);
 
@@ -27,6 +28,6 @@ bool sudogs_has_waiter(const struct sudogs_found *found, uint64_t g);
 
 /* The same for channels: true when each sudog of the goroutine at G stands in a queue of its
  * channel. */
-bool sudogs_on_channels(struct goruntime *runtime, uint64_t g);
+bool sudogs_on_channels(const struct heap *heap, uint64_t g);
 
 #endif

@@ -7,7 +7,6 @@
  * into "unknown". */
 #include "leak/proof.h"
 #include "base/cleanup.h"
-#include "base/hash_map.h"
 #include "base/vector.h"
 #include "goruntime/heap.h"
 #include "goruntime/mark.h"
@@ -189,48 +188,29 @@ static struct error *proof_add_stack(struct proof *proof, size_t index)
     return NULL;
 }
 
-/* Watches object OBJECT for candidate INDEX; *REACHED when it cannot be unreachable. */
-static struct error *proof_watch(struct proof *proof, size_t index,
-                                 const struct snapshot_object *object, bool *reached)
+/* Notes everything that candidate INDEX waits for, to be watched. */
+static struct error *proof_note_waits(struct proof *proof, size_t index)
 {
-    bool in_heap;
-    uint64_t number;
-    bool added;
-    uint64_t *head;
-    TRY(mark_watch(proof->mark, object->address, &in_heap, &number));
-    if (!in_heap) {
-        *reached = true;
-        return NULL;
-    }
-    struct proof_waiter waiter = {(uint32_t)index, UINT32_MAX};
-    TRY(hash_map_entry(&proof->waiters_of, number, proof->waiters.count, &added, &head));
-    if (!added) {
-        waiter.next = (uint32_t)*head;
-        *head = proof->waiters.count;
-    }
-    return vector_append(&proof->waiters, waiter);
-}
-
-/* Watches everything that candidate INDEX waits for. */
-static struct error *proof_watch_goroutine(struct proof *proof, size_t index)
-{
-    struct proof_result *result = &proof->results[index];
-    if (!proof_needs_object(result->class_)) {
+    if (!proof_needs_object(proof->results[index].class_)) {
         return NULL;
     }
     size_t count;
     const struct snapshot_wait *waits =
         snapshot_waits(proof->snapshot, &proof->goroutines[index], &count);
     for (size_t i = 0; i < count; i++) {
-        bool reached = false;
-        TRY(proof_watch(proof, index, snapshot_object(proof->snapshot, waits[i].object), &reached));
-        if (reached) {
-            *result = (struct proof_result){LEAK_VERDICT_WAITING, LEAK_CLASS_NONE,
-                                            LEAK_REASON_NOT_IN_HEAP};
-            return NULL;
-        }
+        uint64_t address = snapshot_object(proof->snapshot, waits[i].object)->address;
+        TRY(proof_waiters_add(&proof->waiters, address, (uint32_t)index));
     }
     return NULL;
+}
+
+/* Takes goroutine INDEX, one of whose objects is not in the heap and thus reachable, from the
+ * candidates. */
+static void proof_take_outside(void *context, uint32_t index)
+{
+    struct proof *proof = context;
+    proof->results[index] =
+        (struct proof_result){LEAK_VERDICT_WAITING, LEAK_CLASS_NONE, LEAK_REASON_NOT_IN_HEAP};
 }
 
 /* True when candidate INDEX stands in the queue of what it waits for. Otherwise somebody has taken
@@ -248,7 +228,7 @@ static bool proof_is_queued(const struct proof *proof, const struct sudogs_found
     case OBJECT_COROUTINE:
         return true; /* the coroutine names it, which is how it was found */
     case OBJECT_CHANNEL:
-        return sudogs_on_channels(proof->runtime, goroutine->address);
+        return sudogs_on_channels(proof->heap, goroutine->address);
     default:
         return sudogs_has_waiter(found, goroutine->address);
     }
@@ -258,8 +238,7 @@ static bool proof_is_queued(const struct proof *proof, const struct sudogs_found
 static struct error *proof_prepare(struct proof *proof)
 {
     CLEANUP(sudogs_found_deinit) struct sudogs_found found = {0};
-    TRY(sudogs_collect(proof->runtime, proof->snapshot, &found));
-    TRY(hash_map_reserve(&proof->waiters_of, snapshot_object_count(proof->snapshot)));
+    TRY(sudogs_collect(proof->heap, proof->snapshot, &found));
     for (size_t i = 0; i < proof->count; i++) {
         struct proof_result *result = &proof->results[i];
         *result = proof_classify(proof->snapshot, &proof->goroutines[i]);
@@ -268,9 +247,10 @@ static struct error *proof_prepare(struct proof *proof)
                 (struct proof_result){LEAK_VERDICT_UNKNOWN, result->class_, LEAK_REASON_IN_TRANSIT};
         }
         if (result->verdict == LEAK_VERDICT_PROVED) {
-            TRY(proof_watch_goroutine(proof, i));
+            TRY(proof_note_waits(proof, i));
         }
     }
+    TRY(proof_waiters_watch(&proof->waiters, proof->mark, proof_take_outside, proof));
     return mark_hide_sudogs(proof->mark, found.sudogs, found.count);
 }
 
@@ -295,10 +275,10 @@ static struct error *proof_add_roots(struct proof *proof)
 static void proof_take_hit(void *context, uint64_t number)
 {
     struct proof *proof = context;
-    const uint64_t *head = hash_map_get(&proof->waiters_of, number);
-    for (uint32_t at = head == NULL ? UINT32_MAX : (uint32_t)*head; at != UINT32_MAX;
-         at = proof->waiters.items[at].next) {
-        uint32_t index = proof->waiters.items[at].goroutine;
+    size_t count;
+    const struct gather_item *waiters = proof_waiters_find(&proof->waiters, number, &count);
+    for (size_t i = 0; i < count; i++) {
+        uint32_t index = (uint32_t)waiters[i].tag;
         if (proof->results[index].verdict == LEAK_VERDICT_PROVED) {
             proof->results[index] =
                 (struct proof_result){LEAK_VERDICT_WAITING, LEAK_CLASS_NONE, LEAK_REASON_REACHABLE};
@@ -382,9 +362,8 @@ void proof_destroy(struct proof *proof)
     roots_stacks_destroy(proof->stacks);
     mark_destroy(proof->mark);
     heap_destroy(proof->heap);
-    hash_map_deinit(&proof->waiters_of);
     hash_map_deinit(&proof->functions_by_name);
-    vector_deinit(&proof->waiters);
+    proof_waiters_deinit(&proof->waiters);
     vector_deinit(&proof->woken);
     vector_deinit(&proof->references);
     vector_deinit(&proof->functions);

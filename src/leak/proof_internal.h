@@ -8,12 +8,7 @@
 #include "goruntime/mark.h"
 #include "goruntime/roots.h"
 #include "leak/proof.h"
-
-/* One candidate that waits for an object; a list per object. */
-struct proof_waiter {
-    uint32_t goroutine;
-    uint32_t next; /* UINT32_MAX: the last */
-};
+#include "leak/proof_waiters.h"
 
 struct proof {
     struct goruntime *runtime;       /* not owned */
@@ -24,8 +19,7 @@ struct proof {
     struct mark *mark;
     struct roots_stacks *stacks;
     struct proof_result *results; /* per goroutine */
-    struct hash_map waiters_of;   /* heap object number -> head in waiters */
-    VECTOR(struct proof_waiter) waiters;
+    struct proof_waiters waiters;
     VECTOR(uint32_t) woken; /* this round */
     bool complete;          /* every root and every marked object could be read */
     VECTOR(struct proof_reference) references;

@@ -148,7 +148,7 @@ static struct error *witness_prepare(struct witness *witness)
         }
     }
     CLEANUP(sudogs_found_deinit) struct sudogs_found found = {0};
-    TRY(sudogs_collect(proof->runtime, proof->snapshot, &found));
+    TRY(sudogs_collect(proof->heap, proof->snapshot, &found));
     for (size_t i = 0; i < found.count; i++) {
         if (heap_find(proof->heap, found.sudogs[i], &object)) {
             TRY(hash_map_put(&witness->sudogs, object.number, 1));
