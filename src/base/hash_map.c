@@ -157,6 +157,17 @@ uint64_t hash_bytes(const void *data, size_t size, uint64_t seed)
     const uint8_t *p = data;
     uint64_t hash = seed ^ hash_u64((uint64_t)size + odd);
     size_t left = size;
+    if (left >= 64) { /* four chains, since each step of one waits for the step before */
+        uint64_t lanes[4] = {hash, hash + odd, hash - odd, ~hash};
+        for (; left >= 32; left -= 32, p += 32) {
+            for (unsigned i = 0; i < 4; i++) {
+                lanes[i] = hash_fold(lanes[i] ^ bytes_u64(p + (size_t)i * 8), odd) + odd;
+            }
+        }
+        for (unsigned i = 0; i < 4; i++) {
+            hash = hash_fold(hash ^ lanes[i], odd) + odd;
+        }
+    }
     for (; left >= 8; left -= 8, p += 8) {
         hash = hash_fold(hash ^ bytes_u64(p), odd) + odd;
     }
