@@ -599,22 +599,39 @@ def test_core_of_gdb(queue, tmp_path):
     assert refused.code == 2 and "only a live process can be watched" in refused.err
 
 
+# A program that prints a traceback as it dies has old words of it on its signal stacks, which may hide a leak: in one of ten
+# cores or so (docs/proof.md).
+CRASHES = 5
+
+
+def crash(binary, folder):
+    """What leaks say of BINARY while it runs, and the core that it leaves in FOLDER when aborted, or None."""
+    unlimited = (resource.RLIM_INFINITY, resource.RLIM_INFINITY)
+    with Program([binary], cwd=folder, env={"GOTRACEBACK": "crash"}, stderr=subprocess.DEVNULL,
+                 preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_CORE, unlimited)) as program:
+        live = leaks_json(program.pid)
+        program.process.send_signal(signal.SIGABRT)
+        program.process.wait(60)
+    return live, next(folder.glob("core*"), None)
+
+
 def test_core_of_the_kernel(newest, tmp_path):
     with open("/proc/sys/kernel/core_pattern", encoding="ascii") as file:
         pattern = file.read().strip()
     if pattern.startswith("|") or "/" in pattern:
         pytest.skip(f"the kernel puts cores elsewhere: {pattern}")
-    unlimited = (resource.RLIM_INFINITY, resource.RLIM_INFINITY)
-    with Program([newest.build_source(QUEUE)], cwd=tmp_path, env={"GOTRACEBACK": "crash"},
-                 stderr=subprocess.DEVNULL,
-                 preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_CORE, unlimited)) as program:
-        live = leaks_json(program.pid)
-        program.process.send_signal(signal.SIGABRT)
-        program.process.wait(60)
-    cores = list(tmp_path.glob("core*"))
-    if not cores:
-        pytest.skip("the kernel wrote no core")
-    same_findings(live, leaks_json(cores[0], codes=(1,)))
+    answers = []
+    for number in range(CRASHES):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        live, core = crash(newest.build_source(QUEUE), folder)
+        if core is None:
+            pytest.skip("the kernel wrote no core")
+        answers.append(leaks_json(core)["findings"])
+        if answers[-1]:
+            same_findings(live, {"findings": answers[-1]})
+            return
+    assert answers[-1], f"no proof in any of {CRASHES} cores"
 
 
 # ---- never said ----
