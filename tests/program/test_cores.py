@@ -146,8 +146,9 @@ def emulator():
 ARM64 = {"GOARCH": "arm64"}
 
 
-# What is stuck in the fixture for ever, whatever else is on stacks and in registers, and what may be: the latter
-# is reached from words that a conservative scan takes for pointers, now and then.
+# What is stuck in the fixture for ever, and what may be. Words on the signal stacks of a dying program, which are
+# scanned conservatively, hide a channel in one core of twenty: what is stuck must be proved in one core of three.
+CRASHES = 3
 STUCK = {"main.nilReceive": "nil channel", "main.nilSend": "nil channel", "main.selectNone": "empty select",
          "main.send": "channel", "main.methodValue": "channel"}
 PERHAPS = {"main.selectTwo": "channel", "main.afterFunc": "channel", "main.afterFunc.func1": "channel",
@@ -166,11 +167,20 @@ def proved(target):
 
 def test_arm64(toolchain, tmp_path):
     binary = toolchain.build("parked", "stripped", env=ARM64)
-    crashed = Crash([emulator(), binary], tmp_path, "qemu_*.core")
-    assert compare(crashed) >= 68
-    assert compare(crashed, "--exe", binary) >= 68
-    found = proved(crashed.core).items()
-    assert STUCK.items() <= found <= (STUCK | PERHAPS).items()
+    seen = {}
+    for number in range(CRASHES):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        crashed = Crash([emulator(), binary], folder, "qemu_*.core")
+        if number == 0:
+            assert compare(crashed) >= 68
+            assert compare(crashed, "--exe", binary) >= 68
+        found = proved(crashed.core)
+        assert found.items() <= (STUCK | PERHAPS).items()
+        seen |= found
+        if STUCK.items() <= seen.items():
+            return
+    assert STUCK.items() <= seen.items()
 
 
 def test_emulator_itself(newest):
