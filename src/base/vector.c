@@ -1,6 +1,8 @@
 #include "base/vector.h"
+#include <stdint.h>
+#include <sys/mman.h>
 
-enum { VECTOR_FIRST_CAPACITY = 8 };
+enum { VECTOR_FIRST_CAPACITY = 8, VECTOR_HUGE = 16 << 20, VECTOR_PAGE = 4096 };
 
 /* Makes room, by half of what there is, so that appending stays linear in all. */
 struct error *vector_grow(void **items, size_t *capacity, size_t want, size_t size)
@@ -22,6 +24,10 @@ struct error *vector_grow(void **items, size_t *capacity, size_t want, size_t si
     void *grown = realloc(*items, bytes);
     if (grown == NULL) {
         return error_no_memory();
+    }
+    if (bytes >= VECTOR_HUGE) {
+        uintptr_t start = ((uintptr_t)grown + VECTOR_PAGE - 1) & ~(uintptr_t)(VECTOR_PAGE - 1);
+        (void)madvise((void *)start, bytes - VECTOR_PAGE, MADV_HUGEPAGE);
     }
     *items = grown;
     *capacity = room;

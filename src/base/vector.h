@@ -13,8 +13,9 @@
         size_t capacity;                                                                           \
     }
 
-/* Makes room for WANT items of SIZE bytes at *ITEMS, growing by half; overflow and exhaustion are
- * ERROR_OUT_OF_MEMORY and change nothing. Use the macros. */
+/* Makes room for WANT items of SIZE bytes at *ITEMS, growing by half, on huge pages where it is
+ * much and the system lets us; overflow and exhaustion are ERROR_OUT_OF_MEMORY and change nothing.
+ * Use the macros. */
 NODISCARD struct error *vector_grow(void **items, size_t *capacity, size_t want, size_t size);
 
 /* Makes room for at least WANT items. */

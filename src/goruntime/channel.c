@@ -352,8 +352,13 @@ static struct error *channel_object(struct channel_reader *reader,
 static struct error *channel_publish_objects(struct channel_reader *reader,
                                              struct goruntime_look_state *state)
 {
+    enum { AHEAD = 16 };
     const struct channel_case *last = NULL;
     for (size_t i = 0; i < reader->items.count; i++) {
+        if (reader->items.count - i > AHEAD) {
+            snapshot_builder_prefetch_object(state->builder, reader->items.items[i + AHEAD].address,
+                                             OBJECT_CHANNEL);
+        }
         struct channel_case *item = &reader->cases.items[reader->items.items[i].tag];
         if (last != NULL && last->channel == item->channel) {
             item->object = last->object;

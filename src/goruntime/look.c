@@ -231,6 +231,7 @@ static struct error *look_read_again(struct look *look, bool frozen)
     look->done -= look->count < look->done ? look->count : look->done;
     look->parked_max = SIZE_MAX; /* waits are resolved after the stop */
     atomic_store(&look->next, 0);
+    TRY(snapshot_builder_reserve(look->builder, look->count));
     return look_run(look, 1);
 }
 
@@ -266,6 +267,7 @@ static struct error *look_read(struct look *look)
     look->batch = batch < LOOK_BATCH_MAX ? batch : LOOK_BATCH_MAX;
     look->parked_max = LOOK_PARKED_MAX;
     look->defers = look->wanted->freeze != NULL && !look->frozen;
+    TRY(snapshot_builder_reserve(look->builder, look->count));
     TRY(look_run(look, workers));
     TRY(look_read_deferred(look));
     TRY(look_publish_waits(look));

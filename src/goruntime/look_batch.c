@@ -99,6 +99,24 @@ static bool look_batch_time(const struct look *look, uint64_t *ret)
            target_processor_time(look->runtime->target, ret);
 }
 
+/* Claims entries for those of the COUNT records that live, before their stacks are read: batches
+ * begin in the order of the list, which is nearly that of ids. */
+static struct error *look_batch_claim(struct look_worker *worker, size_t count)
+{
+    struct look *look = worker->look;
+    size_t alive = 0;
+    for (size_t i = 0; i < count; i++) {
+        alive += goroutine_is_alive(&worker->records[i]);
+    }
+    (void)pthread_mutex_lock(&look->lock);
+    struct error *error = snapshot_builder_claim(look->builder, alive, &worker->first);
+    (void)pthread_mutex_unlock(&look->lock);
+    if (error == NULL) {
+        (void)snapshot_builder_empty(look->builder, worker->first, alive);
+    }
+    return error;
+}
+
 /* Reads a batch until it holds still, or a few times. */
 struct error *look_batch_read(struct look_worker *worker, size_t first, size_t count)
 {
@@ -114,6 +132,7 @@ struct error *look_batch_read(struct look_worker *worker, size_t first, size_t c
     }
     TRY(goroutine_read(worker->bulk, look->runtime->layout, worker->items, worker->scratch, count,
                        worker->records));
+    TRY(look_batch_claim(worker, count));
     worker->moved_count = count;
     for (int attempt = 1; attempt <= LOOK_BATCH_ATTEMPTS && worker->moved_count > 0; attempt++) {
         size_t taken = 0;

@@ -48,6 +48,7 @@ struct look_worker {
     struct gather_item *items, *scratch;
     uint32_t *moved; /* numbers of records to read again */
     size_t moved_count;
+    size_t first; /* index in the builder of the first of the batch that lives */
     struct channel_reader *channels;
     VECTOR(struct goruntime_parked) parked; /* in this batch, on channels */
 };

@@ -200,17 +200,13 @@ struct error *look_publish_waits(struct look *look)
 struct error *look_publish(struct look_worker *worker, size_t count)
 {
     struct look *look = worker->look;
-    size_t alive = 0;
-    for (size_t i = 0; i < count; i++) {
-        alive += goroutine_is_alive(&worker->records[i]);
-    }
-    struct snapshot_goroutine *goroutines = NULL;
-    size_t index = 0;
+    size_t index = worker->first;
     worker->parked.count = 0;
-    TRY(snapshot_builder_goroutines(look->builder, alive, &goroutines, &index));
     for (size_t i = 0; i < count; i++) {
         if (goroutine_is_alive(&worker->records[i])) {
-            TRY(look_publish_goroutine(worker, &worker->records[i], goroutines++, index++));
+            TRY(look_publish_goroutine(worker, &worker->records[i],
+                                       snapshot_builder_goroutine(look->builder, index), index));
+            index++;
         }
     }
     if (look->parked.count >= look->parked_max) {

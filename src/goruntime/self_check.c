@@ -8,9 +8,9 @@
 #include <stdlib.h>
 
 enum {
-    SELF_CHECK_SAMPLE = 2048, /* g's, in SELF_CHECK_BLOCKS runs of neighbours */
+    SELF_CHECK_SAMPLE = 512, /* g's, in SELF_CHECK_BLOCKS runs of neighbours */
     SELF_CHECK_BLOCKS = 16,
-    SELF_CHECK_SUDOGS = 256,
+    SELF_CHECK_SUDOGS = 128,
     SELF_CHECK_GS_MAX = 100000000,
     SELF_CHECK_STACK_MAX = 1 << 30, /* runtime.maxstackceiling is twice the default of 1 GB */
     SELF_CHECK_STATUS_SCAN = 0x1000,

@@ -303,6 +303,24 @@ NODISCARD struct error *snapshot_builder_object(struct snapshot_builder *builder
                                                 const struct snapshot_object *object,
                                                 uint32_t *ret);
 
+/* Asks the processor for what snapshot_builder_object will need for ADDRESS and KIND soon. */
+void snapshot_builder_prefetch_object(const struct snapshot_builder *builder, uint64_t address,
+                                      enum snapshot_object_kind kind);
+
+/* Makes room for COUNT more goroutines, so that adding them moves none. */
+NODISCARD struct error *snapshot_builder_reserve(struct snapshot_builder *builder, size_t count);
+
+/* Takes room for COUNT more goroutines, which are to be made with snapshot_builder_empty before
+ * anything else; *RET is the index of the first. */
+NODISCARD struct error *snapshot_builder_claim(struct snapshot_builder *builder, size_t count,
+                                               size_t *ret);
+
+/* Makes the COUNT goroutines from index FIRST on, which were claimed, unknown in everything (id 0,
+ * age SNAPSHOT_UNKNOWN, count 1), to fill in place. Different threads may do so with different
+ * ones, also while others are claimed, as long as there was room for them. */
+struct snapshot_goroutine *snapshot_builder_empty(struct snapshot_builder *builder, size_t first,
+                                                  size_t count);
+
 /* COUNT more goroutines, unknown in everything (id 0, age SNAPSHOT_UNKNOWN, count 1), to fill in
  * place; *RET stays valid until the next call, *FIRST_RET (may be NULL) is the index of the first.
  * Different threads may fill different entries. */

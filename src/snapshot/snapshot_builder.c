@@ -303,13 +303,30 @@ static bool snapshot_builder_object_equal(const struct snapshot *snapshot, uint3
     return have->address == want->address && have->kind == want->kind;
 }
 
+/* Hashes what makes an object one. */
+static inline uint32_t snapshot_builder_object_hash(const struct snapshot_builder *builder,
+                                                    uint64_t address, uint8_t kind)
+{
+    return (uint32_t)hash_u64(address + builder->seed + kind);
+}
+
+/* Asks for the slot where finding an object will begin. */
+void snapshot_builder_prefetch_object(const struct snapshot_builder *builder, uint64_t address,
+                                      enum snapshot_object_kind kind)
+{
+    uint32_t hash = snapshot_builder_object_hash(builder, address, (uint8_t)kind);
+    if (builder->objects.capacity > 0) {
+        __builtin_prefetch(&builder->objects.slots[hash & (builder->objects.capacity - 1)]);
+    }
+}
+
 /* Finds or adds an object. */
 struct error *snapshot_builder_object(struct snapshot_builder *builder,
                                       const struct snapshot_object *object, uint32_t *ret)
 {
     struct snapshot *snapshot = builder->snapshot;
     struct snapshot_builder_slot *slot = NULL;
-    uint32_t hash = (uint32_t)hash_u64(object->address + builder->seed + object->kind);
+    uint32_t hash = snapshot_builder_object_hash(builder, object->address, object->kind);
     if (object->address != 0) {
         TRY(snapshot_builder_index_find(builder, &builder->objects, hash,
                                         snapshot_builder_object_equal, object, 1, &slot));
@@ -327,22 +344,43 @@ struct error *snapshot_builder_object(struct snapshot_builder *builder,
     return NULL;
 }
 
+/* Makes room for goroutines. */
+struct error *snapshot_builder_reserve(struct snapshot_builder *builder, size_t count)
+{
+    struct snapshot *snapshot = builder->snapshot;
+    if (count > UINT32_MAX - 1 - snapshot->goroutines.count) {
+        return error_create(ERROR_LIMIT, "more than %u goroutines", UINT32_MAX - 1);
+    }
+    return vector_reserve(&snapshot->goroutines, snapshot->goroutines.count + count);
+}
+
+/* Takes room for goroutines. */
+struct error *snapshot_builder_claim(struct snapshot_builder *builder, size_t count, size_t *ret)
+{
+    TRY(snapshot_builder_reserve(builder, count));
+    *ret = builder->snapshot->goroutines.count;
+    builder->snapshot->goroutines.count += count;
+    return NULL;
+}
+
+/* Empties claimed goroutines. */
+struct snapshot_goroutine *snapshot_builder_empty(struct snapshot_builder *builder, size_t first,
+                                                  size_t count)
+{
+    struct snapshot_goroutine *goroutines = builder->snapshot->goroutines.items + first;
+    for (size_t i = 0; i < count; i++) {
+        goroutines[i] = (struct snapshot_goroutine){.age_ns = SNAPSHOT_UNKNOWN, .count = 1};
+    }
+    return goroutines;
+}
+
 /* Adds empty goroutines. */
 struct error *snapshot_builder_goroutines(struct snapshot_builder *builder, size_t count,
                                           struct snapshot_goroutine **ret, size_t *first_ret)
 {
-    struct snapshot *snapshot = builder->snapshot;
-    size_t first = snapshot->goroutines.count;
-    if (count > UINT32_MAX - 1 - first) {
-        return error_create(ERROR_LIMIT, "more than %u goroutines", UINT32_MAX - 1);
-    }
-    TRY(vector_reserve(&snapshot->goroutines, first + count));
-    for (size_t i = 0; i < count; i++) {
-        snapshot->goroutines.items[first + i] =
-            (struct snapshot_goroutine){.age_ns = SNAPSHOT_UNKNOWN, .count = 1};
-    }
-    snapshot->goroutines.count += count;
-    *ret = count == 0 ? NULL : snapshot->goroutines.items + first;
+    size_t first;
+    TRY(snapshot_builder_claim(builder, count, &first));
+    *ret = count == 0 ? NULL : snapshot_builder_empty(builder, first, count);
     if (first_ret != NULL) {
         *first_ret = first;
     }

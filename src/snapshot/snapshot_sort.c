@@ -1,11 +1,16 @@
-/* Goroutines by id. Most sources deliver them nearly sorted; when not, a stable radix sort of (id,
- * index) pairs, over the bytes of the id that differ at all, finds the order, and the large records
- * then move once, in place, along the cycles of the permutation. */
+/* Goroutines by id. Most sources deliver them sorted, or in few runs that ascend, which are merged;
+ * when not, a stable radix sort of (id, index) pairs, over the bytes of the id that differ at all,
+ * finds the order. The large records then move once, in place, along the cycles of the permutation.
+ */
 #include "snapshot/snapshot_internal.h"
 #include <stdlib.h>
 #include <string.h>
 
-enum { SORT_RADIX_BITS = 8, SORT_RADIX = 1 << SORT_RADIX_BITS };
+enum {
+    SORT_RADIX_BITS = 8,
+    SORT_RADIX = 1 << SORT_RADIX_BITS,
+    SORT_RUN_MIN = 256 /* goroutines in an average run, from which on merging is faster */
+};
 
 struct snapshot_sort_pair {
     uint64_t id;
@@ -74,31 +79,120 @@ static void snapshot_sort_permute(struct snapshot_goroutine *goroutines,
     }
 }
 
-/* True when the ids ascend. */
-static bool snapshot_sort_is_sorted(const struct snapshot_goroutine *goroutines, size_t count)
+/* A run of ascending ids: what is left of it while runs are merged. */
+struct snapshot_sort_run {
+    uint64_t id; /* of the goroutine at next */
+    size_t next, end;
+};
+
+/* True when A's next goroutine comes before B's. */
+static inline bool snapshot_sort_run_before(const struct snapshot_sort_run *a,
+                                            const struct snapshot_sort_run *b)
 {
-    for (size_t i = 1; i < count; i++) {
-        if (goroutines[i].id < goroutines[i - 1].id) {
-            return false;
+    return a->id != b->id ? a->id < b->id : a->next < b->next;
+}
+
+/* Lets the run at PLACE of the heap sink below those that come before it. */
+static void snapshot_sort_sink(struct snapshot_sort_run *heap, size_t count, size_t place)
+{
+    struct snapshot_sort_run run = heap[place];
+    for (;;) {
+        size_t child = 2 * place + 1;
+        if (child >= count) {
+            break;
         }
+        if (child + 1 < count && snapshot_sort_run_before(&heap[child + 1], &heap[child])) {
+            child++;
+        }
+        if (!snapshot_sort_run_before(&heap[child], &run)) {
+            break;
+        }
+        heap[place] = heap[child];
+        place = child;
     }
-    return true;
+    heap[place] = run;
+}
+
+/* Merges the COUNT runs of HEAP into ORDER. */
+static void snapshot_sort_merge(const struct snapshot_goroutine *goroutines,
+                                struct snapshot_sort_run *heap, size_t count,
+                                struct snapshot_sort_pair *order)
+{
+    for (size_t i = count / 2; i-- > 0;) {
+        snapshot_sort_sink(heap, count, i);
+    }
+    while (count > 0) {
+        struct snapshot_sort_run *run = &heap[0];
+        const struct snapshot_sort_run *rival =
+            count > 2 && snapshot_sort_run_before(&heap[2], &heap[1]) ? &heap[2] : &heap[count > 1];
+        do {
+            *order++ = (struct snapshot_sort_pair){.index = run->next++};
+            run->id = run->next < run->end ? goroutines[run->next].id : 0;
+        } while (run->next < run->end && (rival == run || snapshot_sort_run_before(run, rival)));
+        if (run->next == run->end) {
+            *run = heap[--count];
+        }
+        snapshot_sort_sink(heap, count, 0);
+    }
+}
+
+/* How many ascending runs there are. */
+static size_t snapshot_sort_count_runs(const struct snapshot_goroutine *goroutines, size_t count)
+{
+    size_t runs = count > 0;
+    for (size_t i = 1; i < count; i++) {
+        runs += goroutines[i].id < goroutines[i - 1].id;
+    }
+    return runs;
+}
+
+/* Finds the RUNS ascending runs and merges them into ORDER. */
+static struct error *snapshot_sort_runs(const struct snapshot_goroutine *goroutines, size_t count,
+                                        size_t runs, struct snapshot_sort_pair *order)
+{
+    struct snapshot_sort_run *heap = calloc(runs, sizeof *heap);
+    if (heap == NULL) {
+        return error_no_memory();
+    }
+    size_t first = 0;
+    for (size_t i = 0; i < runs; i++) {
+        size_t end = first + 1;
+        while (end < count && goroutines[end].id >= goroutines[end - 1].id) {
+            end++;
+        }
+        heap[i] = (struct snapshot_sort_run){goroutines[first].id, first, end};
+        first = end;
+    }
+    snapshot_sort_merge(goroutines, heap, runs, order);
+    free(heap);
+    return NULL;
 }
 
 /* Sorts by id. */
 struct error *snapshot_sort(struct snapshot_goroutine *goroutines, size_t count)
 {
-    if (snapshot_sort_is_sorted(goroutines, count)) {
+    size_t runs = snapshot_sort_count_runs(goroutines, count);
+    if (runs <= 1) {
         return NULL;
     }
-    struct snapshot_sort_pair *pairs = calloc(count, 2 * sizeof *pairs);
+    bool merged = count / runs >= SORT_RUN_MIN;
+    struct snapshot_sort_pair *pairs = calloc(count, (merged ? 1 : 2) * sizeof *pairs);
     if (pairs == NULL) {
         return error_no_memory();
     }
-    for (size_t i = 0; i < count; i++) {
-        pairs[i] = (struct snapshot_sort_pair){.id = goroutines[i].id, .index = i};
+    struct snapshot_sort_pair *order = pairs;
+    struct error *error = NULL;
+    if (merged) {
+        error = snapshot_sort_runs(goroutines, count, runs, order);
+    } else {
+        for (size_t i = 0; i < count; i++) {
+            pairs[i] = (struct snapshot_sort_pair){.id = goroutines[i].id, .index = i};
+        }
+        order = snapshot_sort_pairs(pairs, pairs + count, count);
     }
-    snapshot_sort_permute(goroutines, snapshot_sort_pairs(pairs, pairs + count, count), count);
+    if (error == NULL) {
+        snapshot_sort_permute(goroutines, order, count);
+    }
     free(pairs);
-    return NULL;
+    return error;
 }

@@ -13,7 +13,8 @@ enum {
     GATHER_RANGES = 1024,           /* ranges of one window: one call of process_vm_readv */
     GATHER_GAP = 4096,              /* bytes between objects that are cheaper read than left out */
     GATHER_SINGLE_BUFFER = 1 << 20, /* bytes of one batch of single objects */
-    GATHER_SIZE_MAX = 64 << 10
+    GATHER_SIZE_MAX = 64 << 10,
+    GATHER_DIGIT_BITS = 10 /* of an address, sorted by at once */
 };
 
 /* The state of one gathering. */
@@ -41,31 +42,45 @@ static bool gather_is_sorted(const struct gather_item *items, size_t count)
     return true;
 }
 
+/* Moves COUNT items in the order of the digit at SHIFT, by its values in MASK; keeps the order of
+ * equal ones. */
+static void gather_sort_pass(const struct gather_item *from, struct gather_item *to, size_t count,
+                             unsigned shift, uint64_t mask)
+{
+    size_t starts[1 << GATHER_DIGIT_BITS];
+    memset(starts, 0, (size_t)(mask + 1) * sizeof *starts);
+    for (size_t i = 0; i < count; i++) {
+        starts[from[i].address >> shift & mask]++;
+    }
+    size_t sum = 0;
+    for (size_t value = 0; value <= mask; value++) {
+        size_t number = starts[value];
+        starts[value] = sum;
+        sum += number;
+    }
+    for (size_t i = 0; i < count; i++) {
+        to[starts[from[i].address >> shift & mask]++] = from[i];
+    }
+}
+
+/* Only the bits in which addresses differ at all are looked at: objects of one size in a few spans
+ * differ in few. */
 void gather_sort(struct gather_item *items, struct gather_item *scratch, size_t count)
 {
-    size_t counts[8][256];
+    uint64_t differing = 0;
+    for (size_t i = 1; i < count; i++) {
+        differing |= items[i].address ^ items[0].address;
+    }
     struct gather_item *from = items;
     struct gather_item *to = scratch;
-    memset(counts, 0, sizeof counts);
-    for (size_t i = 0; i < count; i++) {
-        for (unsigned digit = 0; digit < 8; digit++) {
-            counts[digit][items[i].address >> (digit * 8) & 0xff]++;
-        }
-    }
-    for (unsigned digit = 0; digit < 8 && count > 0; digit++) {
-        size_t *starts = counts[digit];
-        if (starts[items[0].address >> (digit * 8) & 0xff] == count) {
-            continue; /* the same digit everywhere */
-        }
-        size_t sum = 0;
-        for (size_t value = 0; value < 256; value++) {
-            size_t number = starts[value];
-            starts[value] = sum;
-            sum += number;
-        }
-        for (size_t i = 0; i < count; i++) {
-            to[starts[from[i].address >> (digit * 8) & 0xff]++] = from[i];
-        }
+    while (differing != 0) {
+        unsigned shift = (unsigned)__builtin_ctzll(differing);
+        unsigned bits = 64 - (unsigned)__builtin_clzll(differing) - shift;
+        unsigned passes = (bits + GATHER_DIGIT_BITS - 1) / GATHER_DIGIT_BITS;
+        unsigned digit = (bits + passes - 1) / passes;
+        uint64_t mask = ((uint64_t)1 << digit) - 1;
+        gather_sort_pass(from, to, count, shift, mask);
+        differing &= ~(mask << shift);
         struct gather_item *swap = from;
         from = to;
         to = swap;

@@ -129,6 +129,48 @@ static void test_sorting(void **state)
     snapshot_destroy(snapshot);
 }
 
+/* Long runs of ascending ids are merged, whether they follow on each other, overlap or interleave;
+ * goroutines of equal ids (of texts without them) keep their order. */
+static void test_sorting_of_runs(void **state)
+{
+    (void)state;
+    enum { RUN = 400, RUNS = 5, COUNT = RUN * RUNS };
+    static const struct {
+        uint64_t first[RUNS];
+        uint64_t step;
+    } cases[] = {
+        {{1601, 1, 1201, 401, 801}, 1},   /* blocks in another order */
+        {{5, 1, 3, 2, 4}, 5},             /* one each in turn */
+        {{600, 1, 300, 900, 450}, 1},     /* overlapping, with equal ids */
+        {{7, 7, 7, 7, 7}, 0},             /* all equal: one run */
+        {{1, 401, 801, 1201, 1601}, 1},   /* nothing to do */
+        {{1000000, 1, 1000001, 2, 3}, 7}, /* two groups */
+    };
+    for (size_t c = 0; c < sizeof cases / sizeof *cases; c++) {
+        struct snapshot_fixture fixture = snapshot_fixture_begin("go1.24.3");
+        struct snapshot_goroutine *added;
+        assert_success(snapshot_builder_goroutines(fixture.builder, COUNT, &added, NULL));
+        for (size_t i = 0; i < COUNT; i++) {
+            added[i].id = cases[c].first[i / RUN] + i % RUN * cases[c].step;
+            added[i].address = i; /* where it was */
+            added[i].parent = added[i].id;
+        }
+        struct snapshot *snapshot = snapshot_fixture_end(&fixture);
+        size_t count;
+        const struct snapshot_goroutine *goroutines = snapshot_goroutines(snapshot, &count);
+        uint8_t seen[COUNT] = {0};
+        assert_int_equal(count, COUNT);
+        for (size_t i = 0; i < count; i++) {
+            assert_int_equal(goroutines[i].parent, goroutines[i].id);
+            assert_int_equal(seen[goroutines[i].address]++, 0);
+            assert_true(i == 0 || goroutines[i].id > goroutines[i - 1].id ||
+                        (goroutines[i].id == goroutines[i - 1].id &&
+                         goroutines[i].address > goroutines[i - 1].address));
+        }
+        snapshot_destroy(snapshot);
+    }
+}
+
 /* What was not said is unknown. */
 static void test_unknown(void **state)
 {
@@ -337,12 +379,12 @@ static void test_exhaustion(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_interning),    cmocka_unit_test(test_no_goroutines),
-        cmocka_unit_test(test_string_bytes), cmocka_unit_test(test_objects),
-        cmocka_unit_test(test_sorting),      cmocka_unit_test(test_unknown),
-        cmocka_unit_test(test_waiters),      cmocka_unit_test(test_argument_words),
-        cmocka_unit_test(test_user_frame),   cmocka_unit_test(test_notes),
-        cmocka_unit_test(test_exhaustion),
+        cmocka_unit_test(test_interning),      cmocka_unit_test(test_no_goroutines),
+        cmocka_unit_test(test_string_bytes),   cmocka_unit_test(test_objects),
+        cmocka_unit_test(test_sorting),        cmocka_unit_test(test_sorting_of_runs),
+        cmocka_unit_test(test_unknown),        cmocka_unit_test(test_waiters),
+        cmocka_unit_test(test_argument_words), cmocka_unit_test(test_user_frame),
+        cmocka_unit_test(test_notes),          cmocka_unit_test(test_exhaustion),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -176,16 +176,24 @@ static void test_sort(void **state)
     enum { COUNT = 3000 };
     struct gather_item items[COUNT];
     struct gather_item scratch[COUNT];
+    static const uint64_t masks[] = {UINT64_MAX, 0xc000fff000, 0x8000000000000001, 0x10, 0};
     uint64_t random = 1;
-    for (size_t i = 0; i < COUNT; i++) {
-        random = random * 6364136223846793005u + 1442695040888963407u;
-        items[i] = (struct gather_item){i % 3 == 0 ? random >> 60 : random, i};
+    for (size_t c = 0; c < sizeof masks / sizeof *masks; c++) {
+        for (size_t i = 0; i < COUNT; i++) {
+            random = random * 6364136223846793005u + 1442695040888963407u;
+            items[i] = (struct gather_item){(i % 3 == 0 ? random >> 60 : random) & masks[c], i};
+        }
+        gather_sort(items, scratch, COUNT);
+        bool seen[COUNT] = {false};
+        for (size_t i = 0; i < COUNT; i++) {
+            assert_false(seen[items[i].tag]);
+            seen[items[i].tag] = true;
+            assert_true(
+                i == 0 || items[i - 1].address < items[i].address ||
+                (items[i - 1].address == items[i].address && items[i - 1].tag < items[i].tag));
+        }
     }
-    gather_sort(items, scratch, COUNT);
-    for (size_t i = 1; i < COUNT; i++) {
-        assert_true(items[i - 1].address < items[i].address ||
-                    (items[i - 1].address == items[i].address && items[i - 1].tag < items[i].tag));
-    }
+    gather_sort(items, scratch, 0);
 }
 
 /* The cache gives what the target gives, also across blocks, holes and refusals. */
