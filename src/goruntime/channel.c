@@ -377,6 +377,9 @@ static struct error *channel_publish_waits(struct channel_reader *reader,
                                            struct goruntime_look_state *state)
 {
     size_t count = reader->cases.count;
+    if (count == 0) {
+        return NULL;
+    }
     reader->by_index.count = 0;
     TRY(vector_reserve(&reader->by_index, 2 * count));
     struct gather_item *items = reader->by_index.items;
