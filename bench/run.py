@@ -5,6 +5,8 @@ Builds tests/fixtures/swarm with the Go at hand, parks goroutines, and times eac
 A B), so that a machine that drifts drifts for all. Prints a Markdown table: medians, and ratios to the floor. Peers that
 are not installed are skipped with a note. Numbers depend on the machine and its load, which are printed first.
 
+The floor is the time to move the bytes alone: by one reader, as the goals count it, and by one per processor.
+
 The second table is about leaks: goroutines that nobody can wake, beside what finding them costs inside the program, also
 with GiBs of small live objects around them. The third is about files: every format of unpark export, of EXPORTS
 goroutines. HEAPS are "goroutines:MiB of objects" (half of the objects hold pointers).
@@ -103,13 +105,14 @@ def readers(options, swarm):
 
 
 def measure(options, swarm):
-    """Measures every reader of SWARM in turn; yields (name, list of results)."""
+    """Measures every reader of SWARM in turn: the two floors, and a list of results by name."""
     calls = list(readers(options, swarm))
     results = {name: [] for name, _ in calls}
-    floors = []
+    floors = {1: [], os.cpu_count(): []}
     for _ in range(options.rounds):
-        floor = run([options.floor, str(swarm.pid), str(os.cpu_count())])
-        floors.append(json.loads(floor["tail"])["floor_s"])
+        for threads, times in floors.items():
+            floor = run([options.floor, str(swarm.pid), str(threads)])
+            times.append(json.loads(floor["tail"])["floor_s"])
         for name, call in calls:
             if name.startswith("dlv") and results[name]:
                 continue  # once is enough: it is slow and steady
@@ -117,11 +120,14 @@ def measure(options, swarm):
                 results[name].append(call())
             except (RuntimeError, OSError) as problem:
                 print(f"<!-- {name}: {problem} -->")
-    return statistics.median(floors), results
+    return [statistics.median(times) for times in (floors[1], floors[os.cpu_count()])], results
 
 
-def report(swarm, floor, results):
+def report(swarm, floors, results):
     """Prints the rows of one swarm."""
+    for readers_said, floor in zip(("one reader", "one reader per processor"), floors):
+        print(f"| {swarm.count} | physical floor, {readers_said} | {floor:.3f} | | {floor / floors[0]:.1f} | "
+              f"{floor / floors[1]:.1f} | | |")
     for name, runs in results.items():
         if not runs:
             continue
@@ -136,7 +142,7 @@ def report(swarm, floor, results):
         if name.startswith("pprof"):
             stop = "cut at 64 MiB" if runs[-1]["bytes"] >= 64 << 20 else ""
         print(f"| {swarm.count} | {name} | {wall:.3f} ({min(r['wall'] for r in runs):.3f} to "
-              f"{max(r['wall'] for r in runs):.3f}) | {f'{statistics.median(cpu):.3f}' if cpu else ''} | {wall / floor:.1f} | "
+              f"{max(r['wall'] for r in runs):.3f}) | {f'{statistics.median(cpu):.3f}' if cpu else ''} | {wall / floors[0]:.1f} | {wall / floors[1]:.1f} | "
               f"{f'{statistics.median(kib) * 1024 / swarm.count:.0f}' if kib else ''} | {stop} |", flush=True)
 
 
@@ -193,17 +199,16 @@ def main():
     for peer in ("dlv", "panicparse"):
         if not shutil.which(peer):
             print(f"{peer} is not installed and was skipped.")
-    print("\n| goroutines | reader | wall s, median (min to max) | processor s | times the floor | peak bytes a goroutine | |")
-    print("|---|---|---|---|---|---|---|")
+    print("\n| goroutines | reader | wall s, median (min to max) | processor s | times the floor | times that of all "
+          "processors | peak bytes a goroutine | |")
+    print("|---|---|---|---|---|---|---|---|")
     with tempfile.TemporaryDirectory() as work:
         binary = os.path.join(work, "swarm")
         subprocess.run(["go", "build", "-o", binary, "./swarm"], check=True,
                        cwd=os.path.join(ROOT, "tests/fixtures"), env=dict({"GOTOOLCHAIN": NEWEST}, **os.environ, GOFLAGS="-mod=mod"))
         for count in (int(text) for text in filter(None, options.counts.split(","))):
             with Swarm(binary, count) as swarm:
-                floor, results = measure(options, swarm)
-                print(f"| {count} | physical floor | {floor:.3f} | | 1.0 | | |")
-                report(swarm, floor, results)
+                report(swarm, *measure(options, swarm))
         measure_leaks(options, binary)
         if options.exports:
             with Swarm(binary, options.exports) as swarm:
