@@ -63,7 +63,7 @@ fuzz: ## fuzz every parser for FUZZ_SECONDS (60) each
 	@tools/fuzz $(FUZZ_SECONDS)
 
 install: all ## install below PREFIX (/usr/local), staged in DESTDIR
-	@meson configure $(BUILD) -Dprefix=$(abspath $(PREFIX))
+	@meson setup --reconfigure $(BUILD) -Dprefix=$(abspath $(PREFIX)) >/dev/null
 	@ninja -C $(BUILD) --quiet installable
 	@DESTDIR=$(if $(DESTDIR),$(abspath $(DESTDIR))) meson install -C $(BUILD) --no-rebuild --quiet
 
