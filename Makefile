@@ -64,7 +64,7 @@ fuzz: ## fuzz every parser for FUZZ_SECONDS (60) each
 
 install: all ## install below PREFIX (/usr/local), staged in DESTDIR
 	@meson setup --reconfigure $(BUILD) -Dprefix=$(abspath $(PREFIX)) >/dev/null
-	@ninja -C $(BUILD) --quiet installable
+	@ninja -C $(BUILD) --quiet installable >$(BUILD)/install.log || { cat $(BUILD)/install.log; exit 1; }
 	@DESTDIR=$(if $(DESTDIR),$(abspath $(DESTDIR))) meson install -C $(BUILD) --no-rebuild --quiet
 
 format: ## format the C sources
