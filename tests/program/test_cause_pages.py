@@ -61,13 +61,13 @@ def test_all_go_is_formatted(newest):
 
 
 def look_until(unpark, pid, settled):
-    """The first answer about PID that SETTLED accepts."""
+    """The first answer about PID that SETTLED accepts; a program that only begins has none yet."""
     deadline = time.monotonic() + SETTLES_WITHIN
     while True:
-        answer = unpark("leaks", pid, "--json", "--max-stop", "0").json()
-        if settled(answer):
-            return answer
-        assert time.monotonic() < deadline, answer["summary"]
+        result = unpark("leaks", pid, "--json", "--max-stop", "0")
+        if result.out and settled(result.json()):
+            return result.json()
+        assert time.monotonic() < deadline, result
 
 
 @pytest.mark.parametrize("page", RUN, ids=lambda page: page.cause.id)
