@@ -6,8 +6,8 @@
 #include <stdlib.h>
 
 enum {
-    BULK_CAPACITY = 1 << 20, /* stays in the processor's caches */
-    BULK_RANGES = 1024,      /* one system call */
+    BULK_CAPACITY = 512 << 10, /* stays in the processor's caches */
+    BULK_RANGES = 1024,        /* one system call */
     BULK_MODES = 2,
     BULK_TRIALS = 2,  /* batches that try each mode before the faster is kept */
     BULK_AGAIN = 1024 /* batches until the choice is made anew */
