@@ -256,7 +256,7 @@ NODISCARD struct error *snapshot_object_waiters(struct snapshot *snapshot, uint3
                                                 const uint8_t **directions, size_t *count);
 
 /* How many goroutines wait on object INDEX to send and to receive; constant time but for the first
- * call. */
+ * few calls. */
 NODISCARD struct error *snapshot_object_queues(struct snapshot *snapshot, uint32_t index,
                                                size_t *senders_ret, size_t *receivers_ret);
 

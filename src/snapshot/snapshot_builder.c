@@ -394,6 +394,23 @@ struct snapshot_goroutine *snapshot_builder_goroutine(struct snapshot_builder *b
     return &builder->snapshot->goroutines.items[index];
 }
 
+/* True when WAITS may name an object twice in one direction. */
+static bool snapshot_builder_repeats(const struct snapshot_wait *waits, size_t count)
+{
+    enum { LOOK_AT = 32 }; /* cases of a select */
+    if (count > LOOK_AT) {
+        return true;
+    }
+    for (size_t i = 1; i < count; i++) {
+        for (size_t k = 0; k < i; k++) {
+            if (waits[i].object == waits[k].object && waits[i].direction == waits[k].direction) {
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
 /* Sets the waits of a goroutine. */
 struct error *snapshot_builder_waits(struct snapshot_builder *builder, size_t index,
                                      const struct snapshot_wait *waits, size_t count)
@@ -406,6 +423,8 @@ struct error *snapshot_builder_waits(struct snapshot_builder *builder, size_t in
         TRY(vector_reserve(&snapshot->waits, snapshot->waits.count + count));
         memcpy(snapshot->waits.items + snapshot->waits.count, waits, count * sizeof *waits);
     }
+    snapshot->waits_repeat = snapshot->waits_repeat || snapshot_builder_repeats(waits, count) ||
+                             snapshot->goroutines.items[index].wait_count > 0;
     snapshot->goroutines.items[index].first_wait = (uint32_t)snapshot->waits.count;
     snapshot->goroutines.items[index].wait_count = (uint32_t)count;
     snapshot->waits.count += count;
@@ -452,6 +471,7 @@ static void snapshot_builder_drop_unused(struct snapshot *snapshot)
     size_t kept = 0;
     for (size_t i = 0; i < snapshot->goroutines.count; i++) {
         if (snapshot->goroutines.items[i].id == 0) {
+            snapshot->waits_repeat |= snapshot->goroutines.items[i].wait_count > 0;
             continue;
         }
         if (kept != i) {

@@ -42,6 +42,8 @@ struct snapshot {
     VECTOR(struct snapshot_span) labels;
     VECTOR(struct snapshot_object) objects;
     VECTOR(struct snapshot_wait) waits;
+    bool waits_repeat;     /* some of them may not count: set anew, dropped, or named twice */
+    unsigned queues_asked; /* how often somebody asked who waits, before there is an index */
     VECTOR(char *) notes;
     struct snapshot_words words;
     struct snapshot_waiters waiters;

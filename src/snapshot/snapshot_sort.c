@@ -57,25 +57,25 @@ static struct snapshot_sort_pair *snapshot_sort_pairs(struct snapshot_sort_pair 
     return pairs;
 }
 
-/* Moves each record to its place: ORDER[i].index is where the record for place i is now. Places
- * done are marked by index == place. */
-static void snapshot_sort_permute(struct snapshot_goroutine *goroutines,
-                                  struct snapshot_sort_pair *order, size_t count)
+/* Moves each record to its place: ORDER[i] is where the record for place i is now. Places done are
+ * marked by themselves. */
+static void snapshot_sort_permute(struct snapshot_goroutine *goroutines, uint32_t *order,
+                                  size_t count)
 {
     for (size_t start = 0; start < count; start++) {
-        if (order[start].index == start) {
+        if (order[start] == start) {
             continue;
         }
         struct snapshot_goroutine first = goroutines[start];
         size_t place = start;
-        while (order[place].index != start) {
-            size_t from = (size_t)order[place].index;
+        while (order[place] != start) {
+            size_t from = order[place];
             goroutines[place] = goroutines[from];
-            order[place].index = place;
+            order[place] = (uint32_t)place;
             place = from;
         }
         goroutines[place] = first;
-        order[place].index = place;
+        order[place] = (uint32_t)place;
     }
 }
 
@@ -115,8 +115,7 @@ static void snapshot_sort_sink(struct snapshot_sort_run *heap, size_t count, siz
 
 /* Merges the COUNT runs of HEAP into ORDER. */
 static void snapshot_sort_merge(const struct snapshot_goroutine *goroutines,
-                                struct snapshot_sort_run *heap, size_t count,
-                                struct snapshot_sort_pair *order)
+                                struct snapshot_sort_run *heap, size_t count, uint32_t *order)
 {
     for (size_t i = count / 2; i-- > 0;) {
         snapshot_sort_sink(heap, count, i);
@@ -126,7 +125,7 @@ static void snapshot_sort_merge(const struct snapshot_goroutine *goroutines,
         const struct snapshot_sort_run *rival =
             count > 2 && snapshot_sort_run_before(&heap[2], &heap[1]) ? &heap[2] : &heap[count > 1];
         do {
-            *order++ = (struct snapshot_sort_pair){.index = run->next++};
+            *order++ = (uint32_t)run->next++;
             run->id = run->next < run->end ? goroutines[run->next].id : 0;
         } while (run->next < run->end && (rival == run || snapshot_sort_run_before(run, rival)));
         if (run->next == run->end) {
@@ -148,7 +147,7 @@ static size_t snapshot_sort_count_runs(const struct snapshot_goroutine *goroutin
 
 /* Finds the RUNS ascending runs and merges them into ORDER. */
 static struct error *snapshot_sort_runs(const struct snapshot_goroutine *goroutines, size_t count,
-                                        size_t runs, struct snapshot_sort_pair *order)
+                                        size_t runs, uint32_t *order)
 {
     struct snapshot_sort_run *heap = calloc(runs, sizeof *heap);
     if (heap == NULL) {
@@ -168,31 +167,42 @@ static struct error *snapshot_sort_runs(const struct snapshot_goroutine *gorouti
     return NULL;
 }
 
-/* Sorts by id. */
+/* Finds ORDER by sorting. */
+static struct error *snapshot_sort_radix(const struct snapshot_goroutine *goroutines, size_t count,
+                                         uint32_t *order)
+{
+    struct snapshot_sort_pair *pairs = calloc(count, 2 * sizeof *pairs);
+    if (pairs == NULL) {
+        return error_no_memory();
+    }
+    for (size_t i = 0; i < count; i++) {
+        pairs[i] = (struct snapshot_sort_pair){.id = goroutines[i].id, .index = i};
+    }
+    const struct snapshot_sort_pair *sorted = snapshot_sort_pairs(pairs, pairs + count, count);
+    for (size_t i = 0; i < count; i++) {
+        order[i] = (uint32_t)sorted[i].index;
+    }
+    free(pairs);
+    return NULL;
+}
+
+/* Sorts by id; there are fewer than 2^32. */
 struct error *snapshot_sort(struct snapshot_goroutine *goroutines, size_t count)
 {
     size_t runs = snapshot_sort_count_runs(goroutines, count);
     if (runs <= 1) {
         return NULL;
     }
-    bool merged = count / runs >= SORT_RUN_MIN;
-    struct snapshot_sort_pair *pairs = calloc(count, (merged ? 1 : 2) * sizeof *pairs);
-    if (pairs == NULL) {
+    uint32_t *order = malloc(count * sizeof *order);
+    if (order == NULL) {
         return error_no_memory();
     }
-    struct snapshot_sort_pair *order = pairs;
-    struct error *error = NULL;
-    if (merged) {
-        error = snapshot_sort_runs(goroutines, count, runs, order);
-    } else {
-        for (size_t i = 0; i < count; i++) {
-            pairs[i] = (struct snapshot_sort_pair){.id = goroutines[i].id, .index = i};
-        }
-        order = snapshot_sort_pairs(pairs, pairs + count, count);
-    }
+    struct error *error = count / runs >= SORT_RUN_MIN
+                              ? snapshot_sort_runs(goroutines, count, runs, order)
+                              : snapshot_sort_radix(goroutines, count, order);
     if (error == NULL) {
         snapshot_sort_permute(goroutines, order, count);
     }
-    free(pairs);
+    free(order);
     return error;
 }

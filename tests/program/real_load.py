@@ -14,6 +14,8 @@ import threading
 import time
 import urllib.request
 
+import programs
+
 READY_SECONDS = 60
 CLIENTS = 4
 
@@ -86,7 +88,7 @@ class Server:
     """One server and what asks it: .port, .process, .requests (for Load); a context manager that starts it and
     waits until it answers."""
 
-    package = name = None
+    name = None
 
     def __init__(self, folder):
         self.folder, self.port, self.process = pathlib.Path(folder), free_port(), None
@@ -94,8 +96,8 @@ class Server:
 
     @classmethod
     def program(cls):
-        """The path of the program, or None."""
-        return shutil.which(cls.name)
+        """The path of the program; skips the test when it cannot be had."""
+        return programs.find(cls.name)
 
     def __enter__(self):
         environment = {"PATH": os.environ["PATH"], "HOME": str(self.folder), "XDG_DATA_HOME": str(self.folder),
@@ -131,7 +133,7 @@ class Server:
 class Etcd(Server):
     """Puts, ranges, leases, and a watch for each."""
 
-    package, name, ready = "etcd-server", "etcd", "/health"
+    name, ready = "etcd", "/health"
 
     def arguments(self):
         client, peer = f"http://127.0.0.1:{self.port}", f"http://127.0.0.1:{free_port()}"
@@ -166,7 +168,7 @@ class Etcd(Server):
 class Prometheus(Server):
     """Scrapes itself ten times a second, while being asked for ranges, series and its own metrics."""
 
-    package, name, ready = "prometheus", "prometheus", "/-/ready"
+    name, ready = "prometheus", "/-/ready"
 
     def arguments(self):
         (self.folder / "configuration").write_text(
@@ -200,7 +202,7 @@ class Prometheus(Server):
 class Syncthing(Server):
     """Scans of a folder that changes, events and the state of everything."""
 
-    package, name, ready = "syncthing", "syncthing", "/"
+    name, ready = "syncthing", "/"
 
     def arguments(self):
         (self.folder / "Sync").mkdir(exist_ok=True)
@@ -239,7 +241,7 @@ class Syncthing(Server):
 class Caddy(Server):
     """Files, compressed and whole, behind a reverse proxy of its own, with reloads meanwhile."""
 
-    package, name, ready = "caddy", "caddy", "/file"
+    name, ready = "caddy", "/file"
 
     def arguments(self):
         (self.folder / "files").mkdir(exist_ok=True)

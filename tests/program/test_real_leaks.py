@@ -32,8 +32,6 @@ def prove(pid):
 
 @pytest.mark.parametrize("kind", SERVERS, ids=lambda kind: kind.name)
 def test_server(kind, tmp_path):
-    if kind.program() is None:
-        pytest.skip(f"{kind.name} is not installed (Debian: {kind.package})")
     with kind(tmp_path) as server:
         with Load(server.port, server.requests) as load:
             looks = certain = 0

@@ -230,6 +230,43 @@ static void test_waiters(void **state)
     snapshot_destroy(snapshot);
 }
 
+/* However many objects are asked about, and whatever was asked before, the numbers are the same;
+ * waits that were set anew do not count. */
+static void test_queues(void **state)
+{
+    (void)state;
+    enum { OBJECTS = 60 };
+    for (int again = 0; again < 2; again++) {
+        struct snapshot_fixture fixture = snapshot_fixture_begin("go1.24.3");
+        uint32_t objects[OBJECTS];
+        size_t index;
+        for (uint64_t i = 0; i < OBJECTS; i++) {
+            for (uint64_t waiter = 0; waiter <= i % 4; waiter++) {
+                snapshot_fixture_goroutine(&fixture, 1 + i * 8 + waiter, fixture.worker,
+                                           WAIT_REASON_CHAN_RECEIVE, &index);
+                objects[i] =
+                    snapshot_fixture_channel(&fixture, index, 0x1000 + i * 16,
+                                             waiter < 2 ? DIRECTION_SEND : DIRECTION_RECEIVE);
+            }
+        }
+        if (again > 0) { /* the last one waits for something else now */
+            snapshot_fixture_channel(&fixture, index, 0x1000, DIRECTION_RECEIVE);
+        }
+        struct snapshot *snapshot = snapshot_fixture_end(&fixture);
+        for (size_t i = 0; i < OBJECTS; i++) {
+            size_t expected = 1 + i % 4;
+            size_t senders;
+            size_t receivers;
+            assert_success(snapshot_object_queues(snapshot, objects[i], &senders, &receivers));
+            size_t more = again > 0 && i == 0;
+            size_t fewer = again > 0 && i == OBJECTS - 1;
+            assert_int_equal(senders, expected < 2 ? expected : 2);
+            assert_int_equal(receivers, (expected < 2 ? 0 : expected - 2) + more - fewer);
+        }
+        snapshot_destroy(snapshot);
+    }
+}
+
 /* A pseudo-random word, often small or like its neighbours. */
 static uint64_t test_word(uint64_t *seed)
 {
@@ -379,12 +416,13 @@ static void test_exhaustion(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_interning),      cmocka_unit_test(test_no_goroutines),
-        cmocka_unit_test(test_string_bytes),   cmocka_unit_test(test_objects),
-        cmocka_unit_test(test_sorting),        cmocka_unit_test(test_sorting_of_runs),
-        cmocka_unit_test(test_unknown),        cmocka_unit_test(test_waiters),
-        cmocka_unit_test(test_argument_words), cmocka_unit_test(test_user_frame),
-        cmocka_unit_test(test_notes),          cmocka_unit_test(test_exhaustion),
+        cmocka_unit_test(test_interning),    cmocka_unit_test(test_no_goroutines),
+        cmocka_unit_test(test_string_bytes), cmocka_unit_test(test_objects),
+        cmocka_unit_test(test_sorting),      cmocka_unit_test(test_sorting_of_runs),
+        cmocka_unit_test(test_unknown),      cmocka_unit_test(test_waiters),
+        cmocka_unit_test(test_queues),       cmocka_unit_test(test_argument_words),
+        cmocka_unit_test(test_user_frame),   cmocka_unit_test(test_notes),
+        cmocka_unit_test(test_exhaustion),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
