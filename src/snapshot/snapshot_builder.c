@@ -3,6 +3,7 @@
  * for what is hashed comes from targets. */
 #include "base/clock.h"
 #include "base/hash_map.h"
+#include "base/large.h"
 #include "snapshot/snapshot.h"
 #include "snapshot/snapshot_internal.h"
 #include <stdarg.h>
@@ -74,13 +75,19 @@ struct error *snapshot_builder_create(struct snapshot_builder **ret)
     return NULL;
 }
 
+/* Frees the slots of a table. */
+static void snapshot_builder_index_free(struct snapshot_builder_index *index)
+{
+    large_free(index->slots, index->capacity * sizeof *index->slots);
+}
+
 /* Frees the builder's own tables, which are empty afterwards. */
 static void snapshot_builder_free_tables(struct snapshot_builder *builder)
 {
-    free(builder->frames.slots);
-    free(builder->stacks.slots);
-    free(builder->labels.slots);
-    free(builder->objects.slots);
+    snapshot_builder_index_free(&builder->frames);
+    snapshot_builder_index_free(&builder->stacks);
+    snapshot_builder_index_free(&builder->labels);
+    snapshot_builder_index_free(&builder->objects);
     builder->frames = builder->stacks = (struct snapshot_builder_index){0};
     builder->labels = builder->objects = (struct snapshot_builder_index){0};
 }
@@ -129,7 +136,7 @@ struct snapshot_program *snapshot_builder_program(struct snapshot_builder *build
 static struct error *snapshot_builder_index_double(struct snapshot_builder_index *index)
 {
     size_t capacity = index->capacity == 0 ? BUILDER_FIRST_CAPACITY : index->capacity * 2;
-    struct snapshot_builder_slot *slots = calloc(capacity, sizeof *slots);
+    struct snapshot_builder_slot *slots = large_allocate(capacity * sizeof *slots);
     if (slots == NULL) {
         return error_no_memory();
     }
@@ -143,7 +150,7 @@ static struct error *snapshot_builder_index_double(struct snapshot_builder_index
         }
         slots[at] = index->slots[i];
     }
-    free(index->slots);
+    snapshot_builder_index_free(index);
     index->slots = slots;
     index->capacity = capacity;
     return NULL;
