@@ -385,6 +385,9 @@ struct error *service_snapshot(struct service *service, const struct service_loo
 /* True when a stack is missing that could have been read. */
 bool service_is_partial(const struct snapshot *snapshot, const struct service_look *look)
 {
+    if ((snapshot_flags(snapshot) & (GOROUTINE_STACK_UNKNOWN | GOROUTINE_STACK_CUT)) == 0) {
+        return false;
+    }
     size_t count;
     const struct snapshot_goroutine *goroutines = snapshot_goroutines(snapshot, &count);
     for (size_t i = 0; i < count; i++) {

@@ -63,6 +63,12 @@ const struct snapshot_goroutine *snapshot_goroutines(const struct snapshot *snap
     return snapshot->goroutines.items;
 }
 
+/* Flags of all together. */
+unsigned snapshot_flags(const struct snapshot *snapshot)
+{
+    return snapshot->flags;
+}
+
 /* Binary search by id. */
 const struct snapshot_goroutine *snapshot_find_goroutine(const struct snapshot *snapshot,
                                                          uint64_t id)

@@ -218,6 +218,9 @@ const char *snapshot_string(const struct snapshot *snapshot, uint32_t id);
 size_t snapshot_string_size(const struct snapshot *snapshot, uint32_t id);
 size_t snapshot_string_count(const struct snapshot *snapshot);
 
+/* The flags that at least one goroutine has: enum snapshot_goroutine_flag bits. */
+unsigned snapshot_flags(const struct snapshot *snapshot);
+
 /* Goroutines sorted by id. */
 const struct snapshot_goroutine *snapshot_goroutines(const struct snapshot *snapshot,
                                                      size_t *count);

@@ -472,17 +472,20 @@ struct error *snapshot_builder_note(struct snapshot_builder *builder, const char
     return error;
 }
 
-/* Drops the entries that were never filled in. */
-static void snapshot_builder_drop_unused(struct snapshot *snapshot)
+/* Drops the entries that were never filled in, and collects the flags and IDS of the others. */
+static void snapshot_builder_drop_unused(struct snapshot *snapshot, uint64_t *ids)
 {
     size_t kept = 0;
     for (size_t i = 0; i < snapshot->goroutines.count; i++) {
-        if (snapshot->goroutines.items[i].id == 0) {
-            snapshot->waits_repeat |= snapshot->goroutines.items[i].wait_count > 0;
+        const struct snapshot_goroutine *goroutine = &snapshot->goroutines.items[i];
+        if (goroutine->id == 0) {
+            snapshot->waits_repeat |= goroutine->wait_count > 0;
             continue;
         }
+        ids[kept] = goroutine->id;
+        snapshot->flags |= goroutine->flags;
         if (kept != i) {
-            snapshot->goroutines.items[kept] = snapshot->goroutines.items[i];
+            snapshot->goroutines.items[kept] = *goroutine;
         }
         kept++;
     }
@@ -494,8 +497,13 @@ struct error *snapshot_builder_finish(struct snapshot_builder *builder, struct s
 {
     struct snapshot *snapshot = builder->snapshot;
     snapshot_builder_free(builder);
-    snapshot_builder_drop_unused(snapshot);
-    struct error *error = snapshot_sort(snapshot->goroutines.items, snapshot->goroutines.count);
+    uint64_t *ids = malloc((snapshot->goroutines.count + 1) * sizeof *ids);
+    struct error *error = ids == NULL ? error_no_memory() : NULL;
+    if (error == NULL) {
+        snapshot_builder_drop_unused(snapshot, ids);
+        error = snapshot_sort(snapshot->goroutines.items, ids, snapshot->goroutines.count);
+    }
+    free(ids);
     if (error != NULL) {
         snapshot_destroy(snapshot);
         return error;

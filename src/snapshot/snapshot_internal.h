@@ -43,6 +43,7 @@ struct snapshot {
     VECTOR(struct snapshot_object) objects;
     VECTOR(struct snapshot_wait) waits;
     bool waits_repeat;     /* some of them may not count: set anew, dropped, or named twice */
+    uint16_t flags;        /* that any goroutine had when building ended */
     unsigned queues_asked; /* how often somebody asked who waits, before there is an index */
     VECTOR(char *) notes;
     struct snapshot_words words;
@@ -57,7 +58,9 @@ void snapshot_words_deinit(struct snapshot_words *words);
 NODISCARD struct error *snapshot_words_add(struct snapshot_words *words, uint32_t stack,
                                            const uint64_t *values, size_t count, uint64_t *ret);
 
-/* Sorts the goroutines by id; equal ids keep their order. */
-NODISCARD struct error *snapshot_sort(struct snapshot_goroutine *goroutines, size_t count);
+/* Sorts the goroutines by id; equal ids keep their order. IDS are those of GOROUTINES: reading them
+ * there, several times, costs more. */
+NODISCARD struct error *snapshot_sort(struct snapshot_goroutine *goroutines, const uint64_t *ids,
+                                      size_t count);
 
 #endif

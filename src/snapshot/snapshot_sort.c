@@ -114,8 +114,8 @@ static void snapshot_sort_sink(struct snapshot_sort_run *heap, size_t count, siz
 }
 
 /* Merges the COUNT runs of HEAP into ORDER. */
-static void snapshot_sort_merge(const struct snapshot_goroutine *goroutines,
-                                struct snapshot_sort_run *heap, size_t count, uint32_t *order)
+static void snapshot_sort_merge(const uint64_t *ids, struct snapshot_sort_run *heap, size_t count,
+                                uint32_t *order)
 {
     for (size_t i = count / 2; i-- > 0;) {
         snapshot_sort_sink(heap, count, i);
@@ -126,7 +126,7 @@ static void snapshot_sort_merge(const struct snapshot_goroutine *goroutines,
             count > 2 && snapshot_sort_run_before(&heap[2], &heap[1]) ? &heap[2] : &heap[count > 1];
         do {
             *order++ = (uint32_t)run->next++;
-            run->id = run->next < run->end ? goroutines[run->next].id : 0;
+            run->id = run->next < run->end ? ids[run->next] : 0;
         } while (run->next < run->end && (rival == run || snapshot_sort_run_before(run, rival)));
         if (run->next == run->end) {
             *run = heap[--count];
@@ -136,18 +136,18 @@ static void snapshot_sort_merge(const struct snapshot_goroutine *goroutines,
 }
 
 /* How many ascending runs there are. */
-static size_t snapshot_sort_count_runs(const struct snapshot_goroutine *goroutines, size_t count)
+static size_t snapshot_sort_count_runs(const uint64_t *ids, size_t count)
 {
     size_t runs = count > 0;
     for (size_t i = 1; i < count; i++) {
-        runs += goroutines[i].id < goroutines[i - 1].id;
+        runs += ids[i] < ids[i - 1];
     }
     return runs;
 }
 
 /* Finds the RUNS ascending runs and merges them into ORDER. */
-static struct error *snapshot_sort_runs(const struct snapshot_goroutine *goroutines, size_t count,
-                                        size_t runs, uint32_t *order)
+static struct error *snapshot_sort_runs(const uint64_t *ids, size_t count, size_t runs,
+                                        uint32_t *order)
 {
     struct snapshot_sort_run *heap = calloc(runs, sizeof *heap);
     if (heap == NULL) {
@@ -156,27 +156,26 @@ static struct error *snapshot_sort_runs(const struct snapshot_goroutine *gorouti
     size_t first = 0;
     for (size_t i = 0; i < runs; i++) {
         size_t end = first + 1;
-        while (end < count && goroutines[end].id >= goroutines[end - 1].id) {
+        while (end < count && ids[end] >= ids[end - 1]) {
             end++;
         }
-        heap[i] = (struct snapshot_sort_run){goroutines[first].id, first, end};
+        heap[i] = (struct snapshot_sort_run){ids[first], first, end};
         first = end;
     }
-    snapshot_sort_merge(goroutines, heap, runs, order);
+    snapshot_sort_merge(ids, heap, runs, order);
     free(heap);
     return NULL;
 }
 
 /* Finds ORDER by sorting. */
-static struct error *snapshot_sort_radix(const struct snapshot_goroutine *goroutines, size_t count,
-                                         uint32_t *order)
+static struct error *snapshot_sort_radix(const uint64_t *ids, size_t count, uint32_t *order)
 {
     struct snapshot_sort_pair *pairs = calloc(count, 2 * sizeof *pairs);
     if (pairs == NULL) {
         return error_no_memory();
     }
     for (size_t i = 0; i < count; i++) {
-        pairs[i] = (struct snapshot_sort_pair){.id = goroutines[i].id, .index = i};
+        pairs[i] = (struct snapshot_sort_pair){.id = ids[i], .index = i};
     }
     const struct snapshot_sort_pair *sorted = snapshot_sort_pairs(pairs, pairs + count, count);
     for (size_t i = 0; i < count; i++) {
@@ -187,9 +186,10 @@ static struct error *snapshot_sort_radix(const struct snapshot_goroutine *gorout
 }
 
 /* Sorts by id; there are fewer than 2^32. */
-struct error *snapshot_sort(struct snapshot_goroutine *goroutines, size_t count)
+struct error *snapshot_sort(struct snapshot_goroutine *goroutines, const uint64_t *ids,
+                            size_t count)
 {
-    size_t runs = snapshot_sort_count_runs(goroutines, count);
+    size_t runs = snapshot_sort_count_runs(ids, count);
     if (runs <= 1) {
         return NULL;
     }
@@ -197,9 +197,8 @@ struct error *snapshot_sort(struct snapshot_goroutine *goroutines, size_t count)
     if (order == NULL) {
         return error_no_memory();
     }
-    struct error *error = count / runs >= SORT_RUN_MIN
-                              ? snapshot_sort_runs(goroutines, count, runs, order)
-                              : snapshot_sort_radix(goroutines, count, order);
+    struct error *error = count / runs >= SORT_RUN_MIN ? snapshot_sort_runs(ids, count, runs, order)
+                                                       : snapshot_sort_radix(ids, count, order);
     if (error == NULL) {
         snapshot_sort_permute(goroutines, order, count);
     }
