@@ -272,6 +272,25 @@ static struct error *heap_place_arenas(struct heap *heap)
     return NULL;
 }
 
+/* Page PAGE of SPAN, number INDEX. What heap_visit_span lets pass fits the fields: a span of
+ * several objects has at most HEAP_SHARED_SPAN bytes, and an address space less than 2^46 words. */
+static struct heap_page heap_page_make(const struct heap_span *span, uint32_t index, uint64_t page)
+{
+    struct heap_page made = {.first = span->first_object & ((UINT64_C(1) << 46) - 1),
+                             .span = index + 1,
+                             .reciprocal = span->reciprocal};
+    if (span->reciprocal != 0) {
+        made.before = page & 15;
+        made.objects = (span->object_count - 1) & 0x3fff;
+        return made;
+    }
+    uint64_t words = (span->limit - span->start) / 8;
+    uint64_t before = page << (HEAP_PAGE_SHIFT - 3);
+    uint64_t left = words > before ? words - before : 0;
+    made.objects = left < 1 << (HEAP_PAGE_SHIFT - 3) ? left & 0x3fff : 1 << (HEAP_PAGE_SHIFT - 3);
+    return made;
+}
+
 /* Builds the page table over all spans. */
 static struct error *heap_index_pages(struct heap *heap)
 {
@@ -305,8 +324,8 @@ static struct error *heap_index_pages(struct heap *heap)
                 heap->arenas[number]->known = true;
                 TRY(heap_read_arena(heap, l2, number + heap->first_arena, heap->arenas[number]));
             }
-            heap->arenas[number]->spans[(address >> HEAP_PAGE_SHIFT) % HEAP_ARENA_PAGES] =
-                (uint32_t)i + 1;
+            heap->arenas[number]->pages[(address >> HEAP_PAGE_SHIFT) % HEAP_ARENA_PAGES] =
+                heap_page_make(span, (uint32_t)i, page);
         }
     }
     return NULL;
