@@ -89,6 +89,7 @@ static struct error *freeze_take(struct freeze *freeze, struct target *target,
         target_resume(target);
     }
     freeze->stopped_ns = target_stopped_ns(target) - before;
+    copy_trim(freeze->copy);
     return error;
 }
 
