@@ -48,14 +48,27 @@ struct heap {
     pthread_mutex_t type_lock; /* image and target reads of types */
 };
 
-/* The addresses of all mspans of RUNTIME, in use or not; *RET is the caller's array. */
+/* Where mheap_.allspans of RUNTIME is, and how many pointers to mspans it holds. */
+NODISCARD struct error *heap_span_list(struct goruntime *runtime, uint64_t *ret, size_t *count_ret);
+
+/* The pointers of mheap_.allspans, *COUNT of them, where the target shows them in place, else in
+ * *OWNED_RET, which is the caller's. */
+NODISCARD struct error *heap_span_pointers(struct goruntime *runtime, uint8_t **owned_ret,
+                                           const uint8_t **ret, size_t *count_ret);
+
+/* The addresses of all mspans of RUNTIME, in use or not, each with its place in mheap_.allspans as
+ * the tag; *RET is the caller's array. */
 NODISCARD struct error *heap_span_addresses(struct goruntime *runtime, struct gather_item **ret,
                                             size_t *count_ret);
 
-/* Reads all spans in use into HEAP (whose runtime is set), sorted by address and numbered. In any
- * case heap_free_spans frees them. */
-NODISCARD struct error *heap_read_spans(struct heap *heap);
-void heap_free_spans(struct heap *heap);
+/* What an mspan says. */
+enum heap_span_state { HEAP_SPAN_FREE, HEAP_SPAN_IN_USE, HEAP_SPAN_ODD };
+
+/* Decodes the mspan in BYTES into *RET, but for its address; only when it is in use and makes
+ * sense.
+ */
+enum heap_span_state heap_decode_span(const struct layout *layout, const uint8_t *bytes,
+                                      struct heap_span *ret);
 
 /* The page that holds ADDRESS, which lies between the lowest and the highest span; NULL when its
  * arena holds no span. */

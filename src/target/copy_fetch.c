@@ -24,7 +24,8 @@ enum {
     COPY_MARGIN_SHARE = 16, /* what may be new inside the stop: a share of all, */
     COPY_MARGIN = 16 << 20, /* and this much besides */
     COPY_JOIN = 64,         /* a gap up to this costs less to keep than to remember */
-    COPY_POPULATE = 64 << 20
+    COPY_POPULATE = 64 << 20,
+    COPY_LATER_SEGMENTS = 1 << 12 /* that find room in the table without its being moved */
 };
 
 /* Readers that the machine has processors for. */
@@ -277,16 +278,29 @@ void copy_plan_deinit(struct copy_plan *plan)
     plan->size = 0;
 }
 
+/* The first segment from FIRST on that ends behind ADDRESS. */
+static size_t copy_first_behind(const struct copy *copy, size_t first, uint64_t address)
+{
+    const struct copy_segment *items = copy->segments.items;
+    size_t low = first;
+    size_t high = copy->segments.count;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (items[middle].address + items[middle].size <= address) {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    return low;
+}
+
 /* Adds [start, end) to PLAN in parts of at most a piece, leaving out what segments hold already. */
 static struct error *copy_plan_range(const struct copy *copy, uint64_t start, uint64_t end,
                                      size_t *segment, struct copy_plan *plan)
 {
     while (start < end) {
-        while (*segment < copy->segments.count &&
-               copy->segments.items[*segment].address + copy->segments.items[*segment].size <=
-                   start) {
-            (*segment)++;
-        }
+        *segment = copy_first_behind(copy, *segment, start);
         uint64_t stop = end;
         if (*segment < copy->segments.count) {
             const struct copy_segment *held = &copy->segments.items[*segment];
@@ -381,6 +395,7 @@ struct error *copy_reserve(struct target *target, const struct copy_range *range
     TRY(copy_plan_ranges(copy, ranges, count, plan));
     TRY(copy_add_block(copy, plan->size + COPY_BLOCK_MIN));
     TRY(copy_plan_place(copy, plan));
+    TRY(vector_reserve(&plan->segments, plan->ranges.count + COPY_LATER_SEGMENTS));
     for (size_t i = 0; i < plan->ranges.count; i++) { /* here, because it takes its time */
         const struct target_range *range = &plan->ranges.items[i];
         TRY(copy_plan_segment(plan, range->address, range->size, range->destination));
