@@ -6,8 +6,6 @@
 #include "goruntime/internal.h"
 #include <stdlib.h>
 
-CLEANUP_DEFINE(heap, struct heap, heap_destroy)
-
 struct freeze {
     struct target *copy;
     struct goruntime runtime; /* over the copy */
@@ -27,30 +25,29 @@ static struct error *freeze_survey_all(struct goruntime *runtime, struct freeze_
     return NULL;
 }
 
-/* What is new since BEFORE, as HEAP and the open copy of RUNTIME show it. */
-static struct error *freeze_survey_new(struct goruntime *runtime, const struct heap *heap,
+/* What is new since BEFORE, as the open copy of RUNTIME shows it. */
+static struct error *freeze_survey_new(struct goruntime *runtime,
                                        const struct freeze_survey *before,
                                        struct freeze_survey *survey)
 {
     survey->held = runtime->target;
     TRY(freeze_survey_tables(runtime, survey));
-    TRY(freeze_survey_heap(heap, survey));
+    TRY(freeze_survey_new_spans(runtime, before, survey));
     TRY(freeze_survey_changes(runtime, before, survey));
     TRY(freeze_survey_foreign(runtime, survey));
     freeze_survey_clip(survey, runtime->target);
     return NULL;
 }
 
-/* Copies what is new since SURVEY, then what only lists lead to. */
+/* Copies what is new since SURVEY, then what only lists lead to. What the copy then holds is put in
+ * order after the stop. */
 static struct error *freeze_copy_new(struct freeze *freeze, const struct freeze_survey *survey,
                                      uint64_t deadline)
 {
-    CLEANUP(cleanup_heap) struct heap *heap = NULL;
     CLEANUP(freeze_survey_deinit) struct freeze_survey again = {0};
-    TRY(heap_create(&freeze->runtime, &heap));
-    TRY(freeze_survey_new(&freeze->runtime, heap, survey, &again));
+    TRY(freeze_survey_new(&freeze->runtime, survey, &again));
     TRY(copy_fetch(freeze->copy, again.ranges.items, again.ranges.count, deadline));
-    return freeze_survey_lists(&freeze->runtime, heap);
+    return freeze_survey_lists(&freeze->runtime, &again);
 }
 
 /* Copies: first what the survey found, then the rest. */
@@ -89,6 +86,7 @@ static struct error *freeze_take(struct freeze *freeze, struct target *target,
         target_resume(target);
     }
     freeze->stopped_ns = target_stopped_ns(target) - before;
+    copy_trim(freeze->copy);
     return error;
 }
 

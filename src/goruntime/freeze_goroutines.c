@@ -19,6 +19,8 @@ enum {
     FREEZE_SUDOGS_MAX = 1 << 26,
     FREEZE_AROUND_SEMAPHORE = 64, /* bytes before and behind: the primitive that holds it */
     FREEZE_BATCH = 1 << 12,
+    FREEZE_AHEAD = 8, /* g's called up before they are compared */
+    FREEZE_LINE = 64, /* of the processor's cache */
     FREEZE_THREADS_MAX = 8
 };
 
@@ -223,18 +225,6 @@ struct error *freeze_survey_goroutines(struct goruntime *runtime, struct freeze_
     return freeze_look(runtime, survey->list, survey->count, survey->hashes, survey);
 }
 
-/* True when the g at ADDRESS, number INDEX of the list, is as BEFORE saw it. */
-static bool freeze_is_same(const struct goruntime *runtime, const struct freeze_survey *before,
-                           size_t index, uint64_t address)
-{
-    size_t size = (size_t)runtime->layout->g.size;
-    if (index >= before->count || before->list[index] != address) {
-        return false;
-    }
-    const uint8_t *bytes = target_view(runtime->target, address, size);
-    return bytes != NULL && hash_bytes(bytes, size, 0) == before->hashes[index];
-}
-
 /* What one thread compares. */
 struct freeze_compare {
     const struct goruntime *runtime;
@@ -246,12 +236,38 @@ struct freeze_compare {
     bool started;
 };
 
-/* A thread's function. */
+/* The bytes of g number INDEX of the list when BEFORE saw it at the same place, and they are on
+ * their way to the processor; else NULL. */
+static const uint8_t *freeze_call_up(const struct freeze_compare *compare, size_t index)
+{
+    const struct freeze_survey *before = compare->before;
+    size_t size = (size_t)compare->runtime->layout->g.size;
+    if (index >= compare->end || index >= before->count ||
+        before->list[index] != compare->list[index]) {
+        return NULL;
+    }
+    const uint8_t *bytes = target_view(compare->runtime->target, compare->list[index], size);
+    for (size_t i = 0; bytes != NULL && i < size; i += FREEZE_LINE) {
+        __builtin_prefetch(bytes + i);
+    }
+    return bytes;
+}
+
+/* A thread's function. The copied bytes are in no cache: each g is called up while others are
+ * compared. */
 static void *freeze_compare_main(void *argument)
 {
     const struct freeze_compare *compare = argument;
+    size_t size = (size_t)compare->runtime->layout->g.size;
+    const uint8_t *ahead[FREEZE_AHEAD];
+    for (size_t i = 0; i < FREEZE_AHEAD; i++) {
+        ahead[i] = freeze_call_up(compare, compare->first + i);
+    }
     for (size_t i = compare->first; i < compare->end; i++) {
-        compare->same[i] = freeze_is_same(compare->runtime, compare->before, i, compare->list[i]);
+        const uint8_t **place = &ahead[(i - compare->first) % FREEZE_AHEAD];
+        compare->same[i] =
+            *place != NULL && hash_bytes(*place, size, 0) == compare->before->hashes[i];
+        *place = freeze_call_up(compare, i + FREEZE_AHEAD);
     }
     return NULL;
 }

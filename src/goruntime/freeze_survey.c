@@ -17,6 +17,8 @@ void freeze_survey_deinit(struct freeze_survey *survey)
     vector_deinit(&survey->ranges);
     free(survey->list);
     free(survey->hashes);
+    free(survey->spans);
+    vector_deinit(&survey->hung);
     *survey = (struct freeze_survey){0};
 }
 
@@ -53,68 +55,12 @@ static struct error *freeze_survey_modules(struct goruntime *runtime, struct fre
 
 struct error *freeze_survey_tables(struct goruntime *runtime, struct freeze_survey *survey)
 {
-    CLEANUP_FREE struct gather_item *spans = NULL;
-    size_t count = 0;
+    uint64_t array = 0;
+    uint64_t count = 0;
     TRY(freeze_survey_modules(runtime, survey));
-    TRY(heap_span_addresses(runtime, &spans, &count));
-    for (size_t i = 0; i < count; i++) {
-        TRY(freeze_survey_add(survey, spans[i].address,
-                              (uint64_t)(uint32_t)runtime->layout->mspan.size));
-    }
-    return NULL;
-}
-
-/* Adds the pointer bitmaps of the arenas that hold SPANS (up to 1.21; later they stand in the
- * spans). */
-static struct error *freeze_survey_bitmaps(struct goruntime *runtime, const struct heap *heap,
-                                           struct freeze_survey *survey)
-{
-    const struct layout *layout = runtime->layout;
-    uint8_t word[8];
-    uint64_t last = UINT64_MAX;
-    TRY(target_read(runtime->target,
-                    runtime->globals.mheap + (uint64_t)(uint32_t)layout->mheap.arenas, word,
-                    sizeof word));
-    uint64_t l2 = bytes_u64(word);
-    for (size_t i = 0; i < heap->span_count; i++) {
-        const struct heap_span *span = &heap->spans[i];
-        uint64_t end =
-            (span->start + ((uint64_t)span->pages << HEAP_PAGE_SHIFT) - 1) >> HEAP_ARENA_SHIFT;
-        for (uint64_t number = span->start >> HEAP_ARENA_SHIFT; number <= end; number++) {
-            if (number == last) {
-                continue;
-            }
-            last = number;
-            TRY(target_read(runtime->target, l2 + heap_arena_index(layout, number) * 8, word,
-                            sizeof word));
-            if (layout->minor <= 21) {
-                TRY(freeze_survey_add(survey, bytes_u64(word), (uint64_t)layout->heap_arena.spans));
-            }
-        }
-    }
-    return NULL;
-}
-
-struct error *freeze_survey_heap(const struct heap *heap, struct freeze_survey *survey)
-{
-    for (size_t i = 0; i < heap->span_count; i++) {
-        const struct heap_span *span = &heap->spans[i];
-        if (span->map != HEAP_MAP_NONE) {
-            TRY(freeze_survey_add(survey, span->start, (uint64_t)span->pages << HEAP_PAGE_SHIFT));
-        }
-    }
-    return heap->span_count > 0 ? freeze_survey_bitmaps(heap->runtime, heap, survey) : NULL;
-}
-
-struct error *freeze_survey_spans(struct goruntime *runtime, struct freeze_survey *survey)
-{
-    struct heap heap = {.runtime = runtime};
-    struct error *error = heap_read_spans(&heap);
-    if (error == NULL) {
-        error = freeze_survey_heap(&heap, survey);
-    }
-    heap_free_spans(&heap);
-    return error;
+    TRY(target_read(runtime->target, runtime->globals.allglen, &count, sizeof count));
+    TRY(target_read(runtime->target, runtime->globals.allgptr, &array, sizeof array));
+    return freeze_survey_add(survey, array, count <= SIZE_MAX / 8 ? count * 8 : 0);
 }
 
 struct error *freeze_survey_foreign(struct goruntime *runtime, struct freeze_survey *survey)
@@ -126,21 +72,6 @@ struct error *freeze_survey_foreign(struct goruntime *runtime, struct freeze_sur
         TRY(freeze_survey_add(survey, ranges[i].address, ranges[i].size));
     }
     return NULL;
-}
-
-/* Visits nothing: the visit itself is what fetches. */
-static void freeze_touch(void *context, uint64_t slot, uint64_t value)
-{
-    (void)context;
-    (void)slot;
-    (void)value;
-}
-
-struct error *freeze_survey_lists(struct goruntime *runtime, const struct heap *heap)
-{
-    bool complete;
-    TRY(roots_specials(runtime, heap, freeze_touch, NULL, &complete));
-    return roots_threads(runtime, freeze_touch, NULL, &complete);
 }
 
 /* The part of RANGE that lies in adjoining MAPPINGS, from the first that it meets on. */

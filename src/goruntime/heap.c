@@ -59,57 +59,70 @@ static enum heap_map heap_map_of(int release, uint8_t spanclass, uint64_t elemen
     return spanclass >> 1 == 0 ? HEAP_MAP_LARGE_TYPE : HEAP_MAP_HEADER;
 }
 
+/* True when the numbers of SPAN, COUNT objects on PAGES pages, make sense. */
+static bool heap_is_span(const struct heap_span *span, uint64_t pages, uint64_t count)
+{
+    uint64_t size = pages << HEAP_PAGE_SHIFT;
+    return pages != 0 && pages <= UINT32_MAX && span->start != 0 &&
+           span->start % (1 << HEAP_PAGE_SHIFT) == 0 && span->start >> 48 == 0 &&
+           span->element_size != 0 && span->element_size % 8 == 0 && span->element_size <= size &&
+           count != 0 && count <= size / span->element_size &&
+           (count == 1 ||
+            (size <= HEAP_SHARED_SPAN && span->element_size <= HEAP_SHARED_ELEMENT)) &&
+           span->limit >= span->start && span->limit <= span->start + size;
+}
+
+enum heap_span_state heap_decode_span(const struct layout *layout, const uint8_t *bytes,
+                                      struct heap_span *ret)
+{
+    if (bytes[layout->mspan.state] != HEAP_SPAN_STATE_IN_USE) {
+        return HEAP_SPAN_FREE;
+    }
+    uint64_t pages = bytes_u64(bytes + layout->mspan.npages);
+    uint64_t count = layout->minor >= 22 ? bytes_u16(bytes + layout->mspan.nelems)
+                                         : bytes_u64(bytes + layout->mspan.nelems);
+    ret->start = bytes_u64(bytes + layout->mspan.start_addr);
+    ret->element_size = bytes_u64(bytes + layout->mspan.elemsize);
+    ret->limit = bytes_u64(bytes + layout->mspan.limit);
+    ret->specials = bytes_u64(bytes + layout->mspan.specials);
+    bool user_arena = layout->mspan.is_user_arena_chunk != LAYOUT_ABSENT &&
+                      bytes[layout->mspan.is_user_arena_chunk] != 0;
+    if (layout->mspan.large_type != LAYOUT_ABSENT) {
+        ret->large_type = bytes_u64(bytes + layout->mspan.large_type);
+    }
+    if (layout->mspan.pinner_bits != LAYOUT_ABSENT) {
+        ret->pins = bytes_u64(bytes + layout->mspan.pinner_bits);
+    }
+    if (!heap_is_span(ret, pages, count)) {
+        return HEAP_SPAN_ODD;
+    }
+    ret->pages = (uint32_t)pages;
+    ret->object_count = (uint32_t)count;
+    ret->limit = ret->start + count * ret->element_size;
+    ret->reciprocal = heap_reciprocal(ret->element_size, count);
+    ret->map = (uint8_t)heap_map_of(layout->minor, bytes[layout->mspan.spanclass],
+                                    ret->element_size, user_arena);
+    return HEAP_SPAN_IN_USE;
+}
+
 /* Decodes one mspan into the table when it is in use and makes sense. */
 static struct error *heap_visit_span(void *context, const struct gather_item *item,
                                      const uint8_t *bytes)
 {
     struct heap_reading *reading = context;
-    const struct layout *layout = reading->layout;
-    if (bytes == NULL) {
-        reading->heap->odd_spans++;
-        return NULL;
-    }
-    if (bytes[layout->mspan.state] != HEAP_SPAN_STATE_IN_USE) {
-        return NULL;
-    }
+    struct heap *heap = reading->heap;
     struct heap_span span = {.address = item->address};
-    uint64_t pages = bytes_u64(bytes + layout->mspan.npages);
-    uint64_t count = layout->minor >= 22 ? bytes_u16(bytes + layout->mspan.nelems)
-                                         : bytes_u64(bytes + layout->mspan.nelems);
-    span.start = bytes_u64(bytes + layout->mspan.start_addr);
-    span.element_size = bytes_u64(bytes + layout->mspan.elemsize);
-    span.limit = bytes_u64(bytes + layout->mspan.limit);
-    span.specials = bytes_u64(bytes + layout->mspan.specials);
-    bool user_arena = layout->mspan.is_user_arena_chunk != LAYOUT_ABSENT &&
-                      bytes[layout->mspan.is_user_arena_chunk] != 0;
-    if (layout->mspan.large_type != LAYOUT_ABSENT) {
-        span.large_type = bytes_u64(bytes + layout->mspan.large_type);
-    }
-    uint64_t size = pages << HEAP_PAGE_SHIFT;
-    if (pages == 0 || pages > UINT32_MAX || span.start == 0 ||
-        span.start % (1 << HEAP_PAGE_SHIFT) != 0 || span.start >> 48 != 0 ||
-        span.element_size == 0 || span.element_size % 8 != 0 || span.element_size > size ||
-        count == 0 || count > size / span.element_size ||
-        (count > 1 && (size > HEAP_SHARED_SPAN || span.element_size > HEAP_SHARED_ELEMENT)) ||
-        span.limit < span.start || span.limit > span.start + size) {
-        reading->heap->odd_spans++;
-        return NULL;
-    }
-    span.pages = (uint32_t)pages;
-    span.object_count = (uint32_t)count;
-    span.limit = span.start + count * span.element_size;
-    span.reciprocal = heap_reciprocal(span.element_size, count);
-    span.map = (uint8_t)heap_map_of(layout->minor, bytes[layout->mspan.spanclass],
-                                    span.element_size, user_arena);
-    if (reading->heap->span_count < reading->capacity) {
-        reading->heap->spans[reading->heap->span_count++] = span;
+    enum heap_span_state state =
+        bytes == NULL ? HEAP_SPAN_ODD : heap_decode_span(reading->layout, bytes, &span);
+    if (state == HEAP_SPAN_ODD) {
+        heap->odd_spans++;
+    } else if (state == HEAP_SPAN_IN_USE && heap->span_count < reading->capacity) {
+        heap->spans[heap->span_count++] = span;
     }
     return NULL;
 }
 
-/* The addresses of all mspans of RUNTIME. */
-struct error *heap_span_addresses(struct goruntime *runtime, struct gather_item **ret,
-                                  size_t *count_ret)
+struct error *heap_span_list(struct goruntime *runtime, uint64_t *ret, size_t *count_ret)
 {
     const struct layout *layout = runtime->layout;
     if (runtime->globals.mheap == 0) {
@@ -119,27 +132,64 @@ struct error *heap_span_addresses(struct goruntime *runtime, struct gather_item 
     TRY(target_read(runtime->target,
                     runtime->globals.mheap + (uint64_t)(uint32_t)layout->mheap.allspans, slice,
                     sizeof slice));
-    uint64_t array = bytes_u64(slice);
     uint64_t count = bytes_u64(slice + 8);
     if (count > HEAP_SPANS_MAX) {
         return error_create(ERROR_CORRUPT, "mheap_.allspans holds %llu spans",
                             (unsigned long long)count);
     }
-    CLEANUP_FREE uint64_t *pointers = malloc(count * sizeof *pointers + 1);
-    CLEANUP_FREE struct gather_item *items = malloc(count * sizeof *items + 1);
-    if (pointers == NULL || items == NULL) {
+    *ret = bytes_u64(slice);
+    *count_ret = (size_t)count;
+    return NULL;
+}
+
+struct error *heap_span_pointers(struct goruntime *runtime, uint8_t **owned_ret,
+                                 const uint8_t **ret, size_t *count_ret)
+{
+    uint64_t array = 0;
+    size_t count = 0;
+    TRY(heap_span_list(runtime, &array, &count));
+    *owned_ret = NULL;
+    *ret = target_view(runtime->target, array, count * 8);
+    if (*ret == NULL) {
+        CLEANUP_FREE uint8_t *owned = malloc(count * 8 + 1);
+        if (owned == NULL) {
+            return error_no_memory();
+        }
+        TRY(target_read(runtime->target, array, owned, count * 8));
+        *ret = *owned_ret = TAKE(owned);
+    }
+    *count_ret = count;
+    return NULL;
+}
+
+struct error *heap_span_addresses(struct goruntime *runtime, struct gather_item **ret,
+                                  size_t *count_ret)
+{
+    CLEANUP_FREE uint8_t *owned = NULL;
+    const uint8_t *pointers = NULL;
+    size_t count = 0;
+    TRY(heap_span_pointers(runtime, &owned, &pointers, &count));
+    struct gather_item *items = malloc(count * sizeof *items + 1);
+    if (items == NULL) {
         return error_no_memory();
     }
-    TRY(target_read(runtime->target, array, pointers, count * sizeof *pointers));
     size_t kept = 0;
     for (size_t i = 0; i < count; i++) {
-        if (pointers[i] != 0) {
-            items[kept++] = (struct gather_item){pointers[i], i};
+        uint64_t address = bytes_u64(pointers + i * 8);
+        if (address != 0) {
+            items[kept++] = (struct gather_item){address, i};
         }
     }
-    *ret = TAKE(items);
+    *ret = items;
     *count_ret = kept;
     return NULL;
+}
+
+/* Frees the table of spans. */
+static void heap_free_spans(struct heap *heap)
+{
+    large_free(heap->spans, heap->span_capacity * sizeof *heap->spans);
+    heap->spans = NULL;
 }
 
 /* Orders the spans by address, leaves out those that overlap one before, numbers their objects. */
@@ -181,7 +231,7 @@ static struct error *heap_order_spans(struct heap *heap)
 }
 
 /* Reads all spans in use into HEAP, sorted by address and numbered. */
-struct error *heap_read_spans(struct heap *heap)
+static struct error *heap_read_spans(struct heap *heap)
 {
     struct goruntime *runtime = heap->runtime;
     CLEANUP_FREE struct gather_item *items = NULL;
@@ -196,12 +246,6 @@ struct error *heap_read_spans(struct heap *heap)
     TRY(gather_visit(runtime->target, items, count, (size_t)runtime->layout->mspan.size,
                      heap_visit_span, &reading));
     return heap_order_spans(heap);
-}
-
-void heap_free_spans(struct heap *heap)
-{
-    large_free(heap->spans, heap->span_capacity * sizeof *heap->spans);
-    heap->spans = NULL;
 }
 
 /* Fetches the heapArena of ARENA (number NUMBER): its address, and its bitmap up to 1.21. */
@@ -272,6 +316,25 @@ static struct error *heap_place_arenas(struct heap *heap)
     return NULL;
 }
 
+/* Page PAGE of SPAN, number INDEX. What heap_visit_span lets pass fits the fields: a span of
+ * several objects has at most HEAP_SHARED_SPAN bytes, and an address space less than 2^46 words. */
+static struct heap_page heap_page_make(const struct heap_span *span, uint32_t index, uint64_t page)
+{
+    struct heap_page made = {.first = span->first_object & ((UINT64_C(1) << 46) - 1),
+                             .span = index + 1,
+                             .reciprocal = span->reciprocal};
+    if (span->reciprocal != 0) {
+        made.before = page & 15;
+        made.objects = (span->object_count - 1) & 0x3fff;
+        return made;
+    }
+    uint64_t words = (span->limit - span->start) / 8;
+    uint64_t before = page << (HEAP_PAGE_SHIFT - 3);
+    uint64_t left = words > before ? words - before : 0;
+    made.objects = left < 1 << (HEAP_PAGE_SHIFT - 3) ? left & 0x3fff : 1 << (HEAP_PAGE_SHIFT - 3);
+    return made;
+}
+
 /* Builds the page table over all spans. */
 static struct error *heap_index_pages(struct heap *heap)
 {
@@ -305,8 +368,8 @@ static struct error *heap_index_pages(struct heap *heap)
                 heap->arenas[number]->known = true;
                 TRY(heap_read_arena(heap, l2, number + heap->first_arena, heap->arenas[number]));
             }
-            heap->arenas[number]->spans[(address >> HEAP_PAGE_SHIFT) % HEAP_ARENA_PAGES] =
-                (uint32_t)i + 1;
+            heap->arenas[number]->pages[(address >> HEAP_PAGE_SHIFT) % HEAP_ARENA_PAGES] =
+                heap_page_make(span, (uint32_t)i, page);
         }
     }
     return NULL;

@@ -32,6 +32,7 @@ struct heap_span {
     uint8_t map;         /* enum heap_map */
     uint64_t address;    /* of the mspan */
     uint64_t specials;   /* head of its list of specials, 0 none */
+    uint64_t pins;       /* bits of its pinned objects, 0 none */
     uint64_t large_type; /* type of a one-object span (1.22 on), 0 unknown */
 };
 

@@ -14,6 +14,15 @@ enum {
     HEAP_SPAN_BITS_MAX = 512 /* largest element whose pointer bits stand in the span */
 };
 
+/* One page of the heap: all that marking needs to find the object that an address in it lies in. */
+struct heap_page {
+    uint64_t first : 46;   /* number of its span's first object */
+    uint64_t before : 4;   /* pages of a span of several objects that come before it */
+    uint64_t objects : 14; /* objects of the span - 1; of a span of one: words of it in the page */
+    uint32_t span;         /* index of the span + 1, 0 none */
+    uint32_t reciprocal;   /* of the span */
+};
+
 /* One 64 MiB arena. */
 struct heap_arena {
     bool known;            /* what follows has been asked for */
@@ -21,7 +30,7 @@ struct heap_arena {
     const uint8_t *bitmap; /* pointer bitmap up to 1.21, in our memory, or NULL */
     uint8_t *owned;        /* the same when it had to be copied */
     uint8_t inline_marks[HEAP_ARENA_PAGES / 8]; /* pageUseSpanInlineMarkBits, 1.25 on */
-    uint32_t spans[HEAP_ARENA_PAGES];           /* by page: index of the span + 1, 0 none */
+    struct heap_page pages[HEAP_ARENA_PAGES];
 };
 
 struct heap {
@@ -39,14 +48,50 @@ struct heap {
     pthread_mutex_t type_lock; /* image and target reads of types */
 };
 
-/* The addresses of all mspans of RUNTIME, in use or not; *RET is the caller's array. */
+/* Where mheap_.allspans of RUNTIME is, and how many pointers to mspans it holds. */
+NODISCARD struct error *heap_span_list(struct goruntime *runtime, uint64_t *ret, size_t *count_ret);
+
+/* The pointers of mheap_.allspans, *COUNT of them, where the target shows them in place, else in
+ * *OWNED_RET, which is the caller's. */
+NODISCARD struct error *heap_span_pointers(struct goruntime *runtime, uint8_t **owned_ret,
+                                           const uint8_t **ret, size_t *count_ret);
+
+/* The addresses of all mspans of RUNTIME, in use or not, each with its place in mheap_.allspans as
+ * the tag; *RET is the caller's array. */
 NODISCARD struct error *heap_span_addresses(struct goruntime *runtime, struct gather_item **ret,
                                             size_t *count_ret);
 
-/* Reads all spans in use into HEAP (whose runtime is set), sorted by address and numbered. In any
- * case heap_free_spans frees them. */
-NODISCARD struct error *heap_read_spans(struct heap *heap);
-void heap_free_spans(struct heap *heap);
+/* What an mspan says. */
+enum heap_span_state { HEAP_SPAN_FREE, HEAP_SPAN_IN_USE, HEAP_SPAN_ODD };
+
+/* Decodes the mspan in BYTES into *RET, but for its address; only when it is in use and makes
+ * sense.
+ */
+enum heap_span_state heap_decode_span(const struct layout *layout, const uint8_t *bytes,
+                                      struct heap_span *ret);
+
+/* The page that holds ADDRESS, which lies between the lowest and the highest span; NULL when its
+ * arena holds no span. */
+static inline const struct heap_page *heap_page_of(const struct heap *heap, uint64_t address)
+{
+    const struct heap_arena *arena =
+        heap->arenas[(address >> HEAP_ARENA_SHIFT) - heap->first_arena];
+    return arena == NULL ? NULL : &arena->pages[(address >> HEAP_PAGE_SHIFT) % HEAP_ARENA_PAGES];
+}
+
+/* The number of the object of PAGE, which has a span, that holds ADDRESS; false when none does. */
+static inline bool heap_page_number(const struct heap_page *page, uint64_t address, uint64_t *ret)
+{
+    uint64_t offset = address % (1 << HEAP_PAGE_SHIFT);
+    if (page->reciprocal == 0) {
+        *ret = page->first;
+        return offset / 8 < page->objects;
+    }
+    uint64_t index =
+        (((uint64_t)page->before << HEAP_PAGE_SHIFT) + offset) * page->reciprocal >> 32;
+    *ret = page->first + index;
+    return index <= page->objects;
+}
 
 /* The span that holds ADDRESS, or NULL. */
 static inline const struct heap_span *heap_span_of(const struct heap *heap, uint64_t address)
@@ -54,13 +99,8 @@ static inline const struct heap_span *heap_span_of(const struct heap *heap, uint
     if (address - heap->lowest >= heap->highest - heap->lowest) {
         return NULL;
     }
-    const struct heap_arena *arena =
-        heap->arenas[(address >> HEAP_ARENA_SHIFT) - heap->first_arena];
-    if (arena == NULL) {
-        return NULL;
-    }
-    uint32_t span = arena->spans[(address >> HEAP_PAGE_SHIFT) % HEAP_ARENA_PAGES];
-    return span == 0 ? NULL : &heap->spans[span - 1];
+    const struct heap_page *page = heap_page_of(heap, address);
+    return page == NULL || page->span == 0 ? NULL : &heap->spans[page->span - 1];
 }
 
 /* SIZE bytes at ADDRESS in our memory, or NULL when they do not lie in one span that is held there
@@ -74,16 +114,6 @@ static inline const uint8_t *heap_view(const struct heap *heap, uint64_t address
     uint64_t offset = address - span->start;
     uint64_t bytes = (uint64_t)span->pages << HEAP_PAGE_SHIFT;
     return offset <= bytes && bytes - offset >= size ? span->view + offset : NULL;
-}
-
-/* Starts loading what heap_span_of(ADDRESS) reads from the page table. */
-static inline void heap_prefetch_page(const struct heap *heap, uint64_t address)
-{
-    const struct heap_arena *arena =
-        heap->arenas[(address >> HEAP_ARENA_SHIFT) - heap->first_arena];
-    if (arena != NULL) {
-        __builtin_prefetch(&arena->spans[(address >> HEAP_PAGE_SHIFT) % HEAP_ARENA_PAGES]);
-    }
 }
 
 /* The entry of the arena table for arena NUMBER (address >> 26): amd64 begins at the negative half.

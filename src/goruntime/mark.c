@@ -1,10 +1,11 @@
 /* Tracing: a bit per object, a queue of spans per worker, a pool of spans to share.
  *
  * Heaps are larger than caches. A pointer therefore goes through a ring, in which its page entry,
- * its span record and its mark word are asked for one after the other, each many pointers before it
- * is used. What is queued is not the object but its span, once, behind all others: until its turn
- * comes more of its objects get marked, and they are scanned together, in the order of memory.
- * Marks are set atomically; so is the bit that says which worker scans an object. */
+ * which has all that is needed of its span, and its mark word are asked for one after the other,
+ * each many pointers before it is used. What is queued is not the object but its span, once, behind
+ * all others: until its turn comes more of its objects get marked, and they are scanned together,
+ * in the order of memory. Marks are set atomically; so is the bit that says which worker scans an
+ * object. */
 #include "goruntime/mark.h"
 #include "base/cleanup.h"
 #include "base/large.h"
@@ -17,8 +18,8 @@
 #include <unistd.h>
 
 enum {
-    MARK_STAGE = 24,            /* pointers between two steps of one */
-    MARK_RING = 3 * MARK_STAGE, /* pointers under way */
+    MARK_STAGE = 32,            /* pointers between two steps of one */
+    MARK_RING = 2 * MARK_STAGE, /* pointers under way */
     MARK_BLOCK = 256,           /* spans that move between workers at once */
     MARK_SHARE_MIN = 64,        /* a worker with more than this shares */
     MARK_THREADS_MAX = 32
@@ -31,11 +32,18 @@ struct mark_queue {
     size_t first, count;
 };
 
+/* What a byte of mark.spans says. */
+enum {
+    MARK_SPAN_QUEUED = 1 << 0, /* in a queue, or the pool */
+    MARK_SPAN_POINTERS = 1 << 1,
+    MARK_SPAN_WATCHED = 1 << 2 /* holds watched objects */
+};
+
 /* A pointer under way. */
 struct mark_pointer {
-    uint64_t value;               /* 0: none, or found to be no pointer to an object */
-    const struct heap_span *span; /* once looked up */
-    uint64_t number;              /* of its object, once known */
+    uint64_t value;               /* once its object is known: the object's number */
+    const struct heap_page *page; /* NULL: no pointer to an object */
+    uint32_t span;                /* once its object is known */
 };
 
 /* One worker. */
@@ -62,7 +70,7 @@ struct mark {
     const struct heap *heap;
     _Atomic uint64_t *bits;    /* by object: marked */
     _Atomic uint64_t *scanned; /* by object: scanned, or being so */
-    _Atomic uint8_t *queued;   /* by span: in a queue, or the pool */
+    _Atomic uint8_t *spans;    /* by span: MARK_SPAN_ bits */
     struct mark_set hidden;    /* sudogs with hidden words */
     struct mark_set watched;   /* objects that somebody waits for */
     int32_t hidden_offsets[4];
@@ -185,11 +193,14 @@ struct error *mark_create(const struct heap *heap, unsigned threads, struct mark
     mark->bits = large_allocate(mark_bits_size(heap));
     mark->workers = calloc(mark->threads, sizeof *mark->workers);
     mark->scanned = large_allocate(mark_bits_size(heap));
-    mark->queued = calloc(heap->span_count + 1, 1);
-    if (mark->bits == NULL || mark->scanned == NULL || mark->queued == NULL ||
+    mark->spans = calloc(heap->span_count + 1, 1);
+    if (mark->bits == NULL || mark->scanned == NULL || mark->spans == NULL ||
         mark->workers == NULL) {
         mark_destroy(mark);
         return error_no_memory();
+    }
+    for (size_t i = 0; i < heap->span_count; i++) {
+        mark->spans[i] = heap->spans[i].map == HEAP_MAP_NONE ? 0 : MARK_SPAN_POINTERS;
     }
     for (unsigned i = 0; i < mark->threads; i++) {
         mark->workers[i].mark = mark;
@@ -220,7 +231,7 @@ void mark_destroy(struct mark *mark)
     free(mark->workers);
     large_free((void *)mark->bits, mark_bits_size(mark->heap));
     large_free((void *)mark->scanned, mark_bits_size(mark->heap));
-    free((void *)mark->queued);
+    free((void *)mark->spans);
     mark_set_deinit(&mark->hidden);
     mark_set_deinit(&mark->watched);
     free(mark);
@@ -266,6 +277,7 @@ struct error *mark_watch(struct mark *mark, uint64_t address, bool *in_heap_ret,
         return NULL;
     }
     *number_ret = object.number;
+    mark->spans[object.span] |= MARK_SPAN_WATCHED;
     return mark_set_add(&mark->watched, mark->heap, &object);
 }
 
@@ -289,18 +301,18 @@ static inline void mark_note(struct mark_worker *worker, struct error *error)
     }
 }
 
-/* Queues the span with number SPAN unless it is in a queue. */
-static inline void mark_queue_span(struct mark_worker *worker, uint32_t span)
+/* Queues the span with number SPAN, whose byte is FLAGS, unless it is in a queue. */
+static inline void mark_queue_span(struct mark_worker *worker, uint32_t span,
+                                   _Atomic uint8_t *flags)
 {
-    _Atomic uint8_t *queued = &worker->mark->queued[span];
-    if (atomic_load(queued) == 0 && atomic_exchange(queued, 1) == 0) {
+    if ((atomic_fetch_or(flags, MARK_SPAN_QUEUED) & MARK_SPAN_QUEUED) == 0) {
         mark_note(worker, mark_queue_put(&worker->queue, span));
     }
 }
 
-/* Marks object NUMBER of SPAN and queues the span when it was not marked and holds pointers. */
-static inline void mark_object(struct mark_worker *worker, const struct heap_span *span,
-                               uint64_t number)
+/* Marks object NUMBER of span SPAN and queues the span when it was not marked and holds pointers.
+ */
+static inline void mark_object(struct mark_worker *worker, uint32_t span, uint64_t number)
 {
     struct mark *mark = worker->mark;
     uint64_t bit = UINT64_C(1) << number % 64;
@@ -310,51 +322,44 @@ static inline void mark_object(struct mark_worker *worker, const struct heap_spa
         return;
     }
     worker->count++;
-    uint32_t span_index = (uint32_t)(span - mark->heap->spans);
-    if (mark_set_has(&mark->watched, span_index, number)) {
+    _Atomic uint8_t *flags = &mark->spans[span];
+    uint8_t is = atomic_load(flags);
+    if ((is & MARK_SPAN_WATCHED) != 0 && mark_set_has(&mark->watched, span, number)) {
         mark_note(worker, vector_append(&worker->hits, number));
     }
-    if (span->map != HEAP_MAP_NONE) {
-        mark_queue_span(worker, span_index);
+    if ((is & (MARK_SPAN_POINTERS | MARK_SPAN_QUEUED)) == MARK_SPAN_POINTERS) {
+        mark_queue_span(worker, span, flags);
     }
 }
 
-/* First step of a pointer that entered the ring: its span. */
-static inline void mark_find_span(struct mark_worker *worker, struct mark_pointer *pointer)
-{
-    if (pointer->value != 0) {
-        pointer->span = heap_span_of(worker->mark->heap, pointer->value);
-        __builtin_prefetch(pointer->span);
-        pointer->value = pointer->span == NULL ? 0 : pointer->value;
-    }
-}
-
-/* Second step: its object. */
+/* Second step of a pointer in the ring: its object. */
 static inline void mark_find_object(struct mark_worker *worker, struct mark_pointer *pointer)
 {
-    if (pointer->value != 0 && pointer->value >= pointer->span->limit) {
-        pointer->value = 0;
+    const struct heap_page *page = pointer->page;
+    if (page == NULL) {
+        return;
     }
-    if (pointer->value != 0) {
-        pointer->number =
-            pointer->span->first_object + heap_index_in_span(pointer->span, pointer->value);
-        __builtin_prefetch((const void *)&worker->mark->bits[pointer->number / 64], 1);
+    if (page->span == 0 || !heap_page_number(page, pointer->value, &pointer->value)) {
+        pointer->page = NULL;
+        return;
     }
+    pointer->span = page->span - 1;
+    __builtin_prefetch((const void *)&worker->mark->bits[pointer->value / 64], 1);
 }
 
-/* Lets VALUE (0: nothing) enter the ring: the oldest pointer leaves it, others take their steps. */
-static inline void mark_enter(struct mark_worker *worker, uint64_t value)
+/* Lets VALUE, which may lie on PAGE (NULL: nothing), enter the ring: the oldest pointer leaves it,
+ * and the one half as old takes its next step. */
+static inline void mark_enter(struct mark_worker *worker, uint64_t value,
+                              const struct heap_page *page)
 {
     unsigned at = worker->ring_at;
     struct mark_pointer *pointer = &worker->ring[at];
-    if (pointer->value != 0) {
-        mark_object(worker, pointer->span, pointer->number);
+    if (pointer->page != NULL) {
+        mark_object(worker, pointer->span, pointer->value);
     }
-    *pointer = (struct mark_pointer){.value = value};
-    if (value != 0) {
-        heap_prefetch_page(worker->mark->heap, value);
-    }
-    mark_find_span(worker, &worker->ring[(at + MARK_RING - MARK_STAGE) % MARK_RING]);
+    pointer->value = value;
+    pointer->page = page;
+    __builtin_prefetch(page);
     mark_find_object(worker, &worker->ring[(at + MARK_STAGE) % MARK_RING]);
     worker->ring_at = (at + 1) % MARK_RING;
 }
@@ -374,15 +379,29 @@ static void mark_visit(void *context, uint64_t slot, uint64_t value)
             }
         }
     }
-    mark_enter(worker, value);
+    const struct heap_page *page = heap_page_of(heap, value);
+    if (page != NULL) {
+        mark_enter(worker, value, page);
+    }
 }
 
 /* Lets everything leave the ring. */
 static void mark_flush(struct mark_worker *worker)
 {
     for (unsigned i = 0; i < MARK_RING; i++) {
-        mark_enter(worker, 0);
+        mark_enter(worker, 0, NULL);
     }
+}
+
+/* Scans OBJECT of SPAN, which has its pointer bits, as heap_scan does; most objects are of this
+ * kind, and here the visitor is known to the compiler. */
+static inline void mark_scan_bits(struct mark_worker *worker, const struct heap_span *span,
+                                  const struct heap_object *object)
+{
+    uint64_t offset = object->address - span->start;
+    struct heap_scan_bytes bytes = {span->view + offset, object->address, object->size};
+    heap_scan_mask(&bytes, span->bits, ((uint64_t)span->pages << HEAP_PAGE_SHIFT) / 64, offset / 8,
+                   mark_visit, worker);
 }
 
 /* Scans object INDEX of span SPAN_INDEX. */
@@ -398,7 +417,9 @@ static void mark_scan(struct mark_worker *worker, uint32_t span_index, uint64_t 
     };
     worker->hidden_base =
         mark_set_has(&mark->hidden, span_index, object.number) ? object.address : 0;
-    if (!heap_scan(mark->heap, worker->types, &object, mark_visit, worker)) {
+    if (span->map == HEAP_MAP_SPAN_BITS && span->view != NULL) {
+        mark_scan_bits(worker, span, &object);
+    } else if (!heap_scan(mark->heap, worker->types, &object, mark_visit, worker)) {
         worker->incomplete++;
     }
 }
@@ -421,7 +442,7 @@ static void mark_scan_span(struct mark_worker *worker, uint32_t span_index)
     struct mark *mark = worker->mark;
     const struct heap_span *span = &mark->heap->spans[span_index];
     uint64_t end = span->first_object + span->object_count;
-    atomic_store(&mark->queued[span_index], 0);
+    atomic_fetch_and(&mark->spans[span_index], (uint8_t)~MARK_SPAN_QUEUED);
     for (uint64_t at = span->first_object; at < end; at = (at | 63) + 1) {
         uint64_t mask = UINT64_MAX << at % 64;
         if (end - (at & ~UINT64_C(63)) < 64) {
@@ -449,7 +470,7 @@ static inline void mark_prefetch_next(const struct mark_worker *worker)
         uint32_t next = queue->items[(queue->first + 1) & (queue->capacity - 1)];
         const struct heap_span *span = &worker->mark->heap->spans[next];
         __builtin_prefetch(span);
-        __builtin_prefetch(&worker->mark->queued[next]);
+        __builtin_prefetch((const void *)&worker->mark->spans[next]);
     }
     if (queue->count > 0) {
         const struct heap_span *span = &worker->mark->heap->spans[queue->items[queue->first]];
@@ -538,7 +559,8 @@ void mark_add(struct mark *mark, uint64_t value)
 {
     const struct heap_span *span = heap_span_of(mark->heap, value);
     if (span != NULL && value < span->limit) {
-        mark_object(&mark->workers[0], span, span->first_object + heap_index_in_span(span, value));
+        mark_object(&mark->workers[0], (uint32_t)(span - mark->heap->spans),
+                    span->first_object + heap_index_in_span(span, value));
     }
 }
 

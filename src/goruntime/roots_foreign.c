@@ -258,24 +258,20 @@ static struct error *foreign_exclude_heap(struct foreign *foreign)
 static struct error *foreign_exclude_spans(struct foreign *foreign)
 {
     uint64_t size = (uint64_t)(uint32_t)foreign->runtime->layout->mspan.size;
-    CLEANUP_FREE struct gather_item *spans = NULL;
+    CLEANUP_FREE uint8_t *owned = NULL;
+    const uint8_t *list = NULL;
     size_t count = 0;
     if (foreign->runtime->globals.mheap == 0) {
         return NULL;
     }
-    TRY(heap_span_addresses(foreign->runtime, &spans, &count));
-    CLEANUP_FREE struct gather_item *scratch = reallocarray(NULL, count + 1, sizeof *scratch);
-    if (scratch == NULL) {
-        return error_no_memory();
-    }
-    gather_sort(spans, scratch, count);
-    for (size_t i = 0; i < count;) {
-        uint64_t start = spans[i].address;
+    TRY(heap_span_pointers(foreign->runtime, &owned, &list, &count));
+    for (size_t i = 0; i < count;) { /* most were made one behind the other */
+        uint64_t start = bytes_u64(list + i * 8);
         uint64_t end = start + size;
-        for (i++; i < count && spans[i].address == end; i++) {
+        for (i++; i < count && bytes_u64(list + i * 8) == end; i++) {
             end += size;
         }
-        TRY(foreign_exclude(foreign, start, end));
+        TRY(foreign_exclude(foreign, start, start == 0 ? 0 : end));
     }
     return NULL;
 }

@@ -133,11 +133,7 @@ static void roots_span_specials(struct roots_walk *walk, const struct heap_span 
 /* Visits the pinned objects of one span. */
 static struct error *roots_span_pins(struct roots_walk *walk, const struct heap_span *span)
 {
-    int32_t offset = walk->layout->mspan.pinner_bits;
-    uint8_t word[8];
-    if (offset == LAYOUT_ABSENT ||
-        !roots_fetch(walk, span->address + (uint64_t)(uint32_t)offset, word, sizeof word) ||
-        bytes_u64(word) == 0) {
+    if (span->pins == 0) {
         return NULL;
     }
     size_t size = ((size_t)span->object_count * 2 + 7) / 8;
@@ -145,7 +141,7 @@ static struct error *roots_span_pins(struct roots_walk *walk, const struct heap_
     if (bits == NULL) {
         return error_no_memory();
     }
-    if (!roots_fetch(walk, bytes_u64(word), bits, size)) {
+    if (!roots_fetch(walk, span->pins, bits, size)) {
         return NULL;
     }
     for (uint32_t i = 0; i < span->object_count; i++) {

@@ -76,26 +76,33 @@ static struct error *finding_select(const struct finding_input *input, enum leak
 }
 
 /* What the members of FINDING wait for: one object, and how many different ones. */
-static struct error *finding_count_objects(const struct finding_input *input,
+static struct error *finding_count_objects(struct finding_builder *builder,
+                                           const struct finding_input *input,
                                            struct finding *finding)
 {
-    struct hash_map seen = {0};
-    struct error *error = NULL;
     size_t total;
     const struct snapshot_goroutine *goroutines = snapshot_goroutines(input->snapshot, &total);
     finding->object = UINT32_MAX;
-    for (size_t i = 0; error == NULL && i < finding->count; i++) {
+    finding->object_count = 0;
+    if (builder->seen == NULL) {
+        builder->seen = calloc(snapshot_object_count(input->snapshot) + 1, sizeof *builder->seen);
+        if (builder->seen == NULL) {
+            return error_no_memory();
+        }
+    }
+    builder->round++; /* fewer than goroutines */
+    for (size_t i = 0; i < finding->count; i++) {
         size_t count;
         const struct snapshot_wait *waits =
             snapshot_waits(input->snapshot, &goroutines[finding->members[i]], &count);
-        for (size_t j = 0; error == NULL && j < count; j++) {
-            finding->object = finding->object == UINT32_MAX ? waits[j].object : finding->object;
-            error = hash_map_put(&seen, waits[j].object, 1);
+        for (size_t j = 0; j < count; j++) {
+            uint32_t object = waits[j].object;
+            finding->object = finding->object == UINT32_MAX ? object : finding->object;
+            finding->object_count += builder->seen[object] != builder->round;
+            builder->seen[object] = builder->round;
         }
     }
-    finding->object_count = hash_map_count(&seen);
-    hash_map_deinit(&seen);
-    return error;
+    return NULL;
 }
 
 size_t finding_first_reference(const struct finding_input *input, uint32_t object)
@@ -227,7 +234,8 @@ static enum leak_class finding_class(const struct finding_input *input, const ui
 }
 
 /* Makes a finding of GROUP with the verdict AS. */
-static struct error *finding_from_group(const struct finding_input *input, enum leak_verdict as,
+static struct error *finding_from_group(struct finding_builder *builder,
+                                        const struct finding_input *input, enum leak_verdict as,
                                         const struct group *group, const uint32_t *members,
                                         struct finding *ret)
 {
@@ -248,7 +256,7 @@ static struct error *finding_from_group(const struct finding_input *input, enum 
         .age_max_ns = group->age_max_ns,
     };
     finding_recall(input, ret);
-    TRY(finding_count_objects(input, ret));
+    TRY(finding_count_objects(builder, input, ret));
     finding_find_wakers(input, ret);
     return NULL;
 }
@@ -281,7 +289,7 @@ static struct error *finding_add_groups(struct finding_builder *builder,
         uint32_t *members = builder->members + builder->member_count;
         memcpy(members, group->members, group->count * sizeof *members);
         builder->member_count += group->count;
-        TRY(finding_from_group(input, as, group, members, &finding));
+        TRY(finding_from_group(builder, input, as, group, members, &finding));
         finding.evidence = TAKE(evidence);
         struct error *error = vector_append(&builder->findings, finding);
         if (error != NULL) {
@@ -372,6 +380,7 @@ struct error *finding_list_init(struct finding_list *list, const struct finding_
         return error_no_memory();
     }
     struct error *error = finding_add_all(&builder, input);
+    free(builder.seen);
     list->items = builder.findings.items;
     list->count = builder.findings.count;
     list->members = builder.members;

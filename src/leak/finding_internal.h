@@ -10,6 +10,9 @@ struct finding_builder {
     VECTOR(struct finding) findings;
     uint32_t *members;
     size_t member_count;
+    uint32_t
+        *seen; /* per object of the snapshot: the last round in which it was counted, or NULL */
+    uint32_t round;
 };
 
 /* The index of the first of INPUT's references to OBJECT, or where it would be. */

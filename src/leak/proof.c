@@ -198,8 +198,9 @@ static struct error *proof_note_waits(struct proof *proof, size_t index)
     const struct snapshot_wait *waits =
         snapshot_waits(proof->snapshot, &proof->goroutines[index], &count);
     for (size_t i = 0; i < count; i++) {
-        uint64_t address = snapshot_object(proof->snapshot, waits[i].object)->address;
-        TRY(proof_waiters_add(&proof->waiters, address, (uint32_t)index));
+        uint32_t object = waits[i].object;
+        uint64_t address = snapshot_object(proof->snapshot, object)->address;
+        TRY(proof_waiters_add(&proof->waiters, address, (uint32_t)index, object));
     }
     return NULL;
 }
@@ -278,7 +279,7 @@ static void proof_take_hit(void *context, uint64_t number)
     size_t count;
     const struct gather_item *waiters = proof_waiters_find(&proof->waiters, number, &count);
     for (size_t i = 0; i < count; i++) {
-        uint32_t index = (uint32_t)waiters[i].tag;
+        uint32_t index = proof_waiter_goroutine(&waiters[i]);
         if (proof->results[index].verdict == LEAK_VERDICT_PROVED) {
             proof->results[index] =
                 (struct proof_result){LEAK_VERDICT_WAITING, LEAK_CLASS_NONE, LEAK_REASON_REACHABLE};

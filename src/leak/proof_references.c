@@ -21,12 +21,6 @@ enum {
     REFERENCES_NEAR_BYTES = 4096 /* larger ones are tables, not the fields of a receiver */
 };
 
-/* One object that somebody waits for; a list per heap object, which may hold several. */
-struct references_target {
-    uint32_t object; /* index of the snapshot's object */
-    uint32_t next;   /* UINT32_MAX: the last */
-};
-
 /* A heap object that a stack refers to. */
 struct references_near {
     struct heap_object object;
@@ -37,8 +31,9 @@ struct references {
     struct proof *proof;
     bool everyone; /* not only who is proved stuck */
     struct heap_types *types;
-    struct hash_map heads; /* heap object number -> first of its targets */
-    VECTOR(struct references_target) targets;
+    VECTOR(struct gather_item)
+    targets;              /* what is waited for: by number of the heap's object, which
+                             may hold several; the tag is the snapshot's object */
     uint8_t *indexed;     /* by object of the snapshot: it was looked at as a target */
     struct hash_map seen; /* stack id -> goroutines looked at */
     VECTOR(struct references_near) near;
@@ -76,17 +71,34 @@ static bool references_waits_for(const struct proof *proof, size_t index, uint32
     return false;
 }
 
+/* The first target whose number is not below NUMBER. */
+static size_t references_first_target(const struct references *references, uint64_t number)
+{
+    size_t low = 0;
+    size_t high = references->targets.count;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (references->targets.items[middle].address < number) {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    return low;
+}
+
 /* Notes that the goroutine refers, by FUNCTION, to what others wait for in heap object NUMBER;
  * INDIRECT: only through a field, where a lock says nothing. */
 static struct error *references_note(struct references *references, uint64_t number,
                                      uint32_t function, bool indirect)
 {
     struct proof *proof = references->proof;
-    const uint64_t *head = hash_map_get(&references->heads, number);
-    for (uint32_t at = head == NULL ? UINT32_MAX : (uint32_t)*head;
-         at != UINT32_MAX && proof->references.count < REFERENCES_MAX;
-         at = references->targets.items[at].next) {
-        uint32_t object = references->targets.items[at].object;
+    const struct gather_item *items = references->targets.items;
+    for (size_t at = references_first_target(references, number);
+         at < references->targets.count && items[at].address == number &&
+         proof->references.count < REFERENCES_MAX;
+         at++) {
+        uint32_t object = (uint32_t)items[at].tag;
         uint8_t kind = snapshot_object(proof->snapshot, object)->kind;
         bool lock = kind == OBJECT_MUTEX || kind == OBJECT_RWMUTEX || kind == OBJECT_SEMAPHORE;
         if ((indirect && lock) || references_waits_for(proof, references->visiting, object)) {
@@ -129,30 +141,6 @@ static void references_visit_near(void *context, uint64_t slot, uint64_t value)
     }
 }
 
-/* Indexes OBJECT of the snapshot by the heap object that holds it. */
-static struct error *references_add_target(struct references *references, uint32_t object)
-{
-    struct proof *proof = references->proof;
-    struct heap_object heap_object;
-    struct references_target target = {object, UINT32_MAX};
-    bool added;
-    uint64_t *head;
-    if (references->indexed[object] != 0) {
-        return NULL;
-    }
-    references->indexed[object] = 1;
-    if (!heap_find(proof->heap, snapshot_object(proof->snapshot, object)->address, &heap_object)) {
-        return NULL;
-    }
-    TRY(hash_map_entry(&references->heads, heap_object.number, references->targets.count, &added,
-                       &head));
-    if (!added) {
-        target.next = (uint32_t)*head;
-        *head = references->targets.count;
-    }
-    return vector_append(&references->targets, target);
-}
-
 /* True when goroutine INDEX counts, as one that waits and as one that refers. */
 static bool references_counts(const struct references *references, size_t index)
 {
@@ -161,25 +149,64 @@ static bool references_counts(const struct references *references, size_t index)
            (references->everyone && (proof->goroutines[index].flags & GOROUTINE_SYSTEM) == 0);
 }
 
-/* Indexes what the goroutines that count wait for. */
-static struct error *references_index(struct references *references)
+/* Notes that OBJECT of the snapshot, which lies in object NUMBER of the heap, is waited for. */
+static struct error *references_add_target(struct references *references, uint64_t number,
+                                           uint32_t object)
 {
-    struct proof *proof = references->proof;
-    size_t objects = snapshot_object_count(proof->snapshot);
-    references->indexed = calloc(objects + 1, 1);
-    if (references->indexed == NULL) {
-        return error_no_memory();
+    if (references->indexed[object] != 0) {
+        return NULL;
     }
-    TRY(hash_map_reserve(&references->heads, objects));
+    references->indexed[object] = 1;
+    return vector_append(&references->targets, ((struct gather_item){number, object}));
+}
+
+/* Indexes what those wait for who are proved stuck, which is in order already. */
+static struct error *references_index_proved(struct references *references)
+{
+    const struct proof *proof = references->proof;
+    for (size_t i = 0; i < proof->waiters.items.count; i++) {
+        const struct gather_item *item = &proof->waiters.items.items[i];
+        if (proof->results[proof_waiter_goroutine(item)].verdict == LEAK_VERDICT_PROVED) {
+            TRY(references_add_target(references, item->address, proof_waiter_object(item)));
+        }
+    }
+    return NULL;
+}
+
+/* Indexes what anybody waits for. */
+static struct error *references_index_everyone(struct references *references)
+{
+    const struct proof *proof = references->proof;
     for (size_t i = 0; i < proof->count; i++) {
         size_t count;
         const struct snapshot_wait *waits =
             snapshot_waits(proof->snapshot, &proof->goroutines[i], &count);
         for (size_t j = 0; references_counts(references, i) && j < count; j++) {
-            TRY(references_add_target(references, waits[j].object));
+            struct heap_object object;
+            if (heap_find(proof->heap, snapshot_object(proof->snapshot, waits[j].object)->address,
+                          &object)) {
+                TRY(references_add_target(references, object.number, waits[j].object));
+            }
         }
     }
+    size_t count = references->targets.count;
+    CLEANUP_FREE struct gather_item *scratch = reallocarray(NULL, count + 1, sizeof *scratch);
+    if (scratch == NULL) {
+        return error_no_memory();
+    }
+    gather_sort(references->targets.items, scratch, count);
     return NULL;
+}
+
+/* Indexes what the goroutines that count wait for. */
+static struct error *references_index(struct references *references)
+{
+    references->indexed = calloc(snapshot_object_count(references->proof->snapshot) + 1, 1);
+    if (references->indexed == NULL) {
+        return error_no_memory();
+    }
+    return references->everyone ? references_index_everyone(references)
+                                : references_index_proved(references);
 }
 
 /* Looks at the stack of goroutine INDEX, and through what it refers to. */
@@ -407,7 +434,6 @@ static struct error *references_collect(struct proof *proof, bool everyone)
         error = references_look(&references);
     }
     heap_types_destroy(references.types);
-    hash_map_deinit(&references.heads);
     free(references.indexed);
     hash_map_deinit(&references.seen);
     vector_deinit(&references.targets);

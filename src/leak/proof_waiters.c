@@ -11,13 +11,15 @@ void proof_waiters_deinit(struct proof_waiters *waiters)
     *waiters = (struct proof_waiters){0};
 }
 
-struct error *proof_waiters_add(struct proof_waiters *waiters, uint64_t address, uint32_t index)
+struct error *proof_waiters_add(struct proof_waiters *waiters, uint64_t address, uint32_t index,
+                                uint32_t object)
 {
     if (waiters->items.count >= UINT32_MAX) {
         return error_create(ERROR_LIMIT, "goroutines wait for more than %llu objects",
                             (unsigned long long)UINT32_MAX);
     }
-    return vector_append(&waiters->items, ((struct gather_item){address, index}));
+    return vector_append(&waiters->items,
+                         ((struct gather_item){address, (uint64_t)object << 32 | index}));
 }
 
 /* Notes where each stretch of numbers begins; there are about as many stretches as items. */
@@ -66,7 +68,7 @@ struct error *proof_waiters_watch(struct proof_waiters *waiters, struct mark *ma
                 ascending && (kept == 0 || waiters->items.items[kept - 1].address <= item.address);
             waiters->items.items[kept++] = item;
         } else {
-            outside(context, (uint32_t)item.tag);
+            outside(context, proof_waiter_goroutine(&item));
         }
     }
     waiters->items.count = kept;

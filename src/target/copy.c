@@ -316,6 +316,18 @@ struct error *copy_seal(struct target *target)
     return NULL;
 }
 
+void copy_trim(struct target *target)
+{
+    struct copy *copy = (struct copy *)target;
+    for (size_t i = 0; i < copy->blocks.count; i++) {
+        struct copy_block *block = &copy->blocks.items[i];
+        size_t used = (block->used + COPY_PAGE - 1) & ~(size_t)(COPY_PAGE - 1);
+        if (used < block->size && munmap(block->memory + used, block->size - used) == 0) {
+            block->size = used;
+        }
+    }
+}
+
 uint64_t copy_size(const struct target *target)
 {
     return ((const struct copy *)target)->held;

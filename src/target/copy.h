@@ -42,6 +42,9 @@ NODISCARD struct error *copy_fetch(struct target *copy, const struct copy_range 
  * fault. Call it before target_resume of the base. */
 NODISCARD struct error *copy_seal(struct target *copy);
 
+/* Gives back the memory that the sealed COPY made ready and did not need. */
+void copy_trim(struct target *copy);
+
 /* Bytes held. */
 uint64_t copy_size(const struct target *copy);
 

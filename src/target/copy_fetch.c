@@ -24,7 +24,8 @@ enum {
     COPY_MARGIN_SHARE = 16, /* what may be new inside the stop: a share of all, */
     COPY_MARGIN = 16 << 20, /* and this much besides */
     COPY_JOIN = 64,         /* a gap up to this costs less to keep than to remember */
-    COPY_POPULATE = 64 << 20
+    COPY_POPULATE = 64 << 20,
+    COPY_LATER_SEGMENTS = 1 << 12 /* that find room in the table without its being moved */
 };
 
 /* Readers that the machine has processors for. */
@@ -226,8 +227,22 @@ struct copy_job {
     atomic_size_t next;
     uint64_t deadline;
     atomic_bool late;
+    atomic_bool missing; /* something could not be read */
     _Atomic(struct error *) error;
 };
+
+/* Reads COUNT ranges, and notes when not all of them can be read. */
+static struct error *copy_read_ranges(struct copy_job *job, struct target_range *ranges,
+                                      size_t count)
+{
+    TRY(target_read_ranges(job->copy->base, ranges, count));
+    for (size_t i = 0; i < count; i++) {
+        if (ranges[i].done < ranges[i].size) {
+            atomic_store(&job->missing, true);
+        }
+    }
+    return NULL;
+}
 
 /* One reader: takes pieces until none is left. */
 static void *copy_read_pieces(void *argument)
@@ -243,8 +258,8 @@ static void *copy_read_pieces(void *argument)
             return NULL;
         }
         const size_t *pieces = job->plan->pieces.items + piece;
-        struct error *error = target_read_ranges(
-            job->copy->base, job->plan->ranges.items + pieces[0], pieces[1] - pieces[0]);
+        struct error *error =
+            copy_read_ranges(job, job->plan->ranges.items + pieces[0], pieces[1] - pieces[0]);
         if (error != NULL) {
             struct error *none = NULL;
             if (!atomic_compare_exchange_strong(&job->error, &none, error)) {
@@ -259,7 +274,25 @@ void copy_plan_deinit(struct copy_plan *plan)
 {
     vector_deinit(&plan->ranges);
     vector_deinit(&plan->pieces);
+    vector_deinit(&plan->segments);
     plan->size = 0;
+}
+
+/* The first segment from FIRST on that ends behind ADDRESS. */
+static size_t copy_first_behind(const struct copy *copy, size_t first, uint64_t address)
+{
+    const struct copy_segment *items = copy->segments.items;
+    size_t low = first;
+    size_t high = copy->segments.count;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (items[middle].address + items[middle].size <= address) {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    return low;
 }
 
 /* Adds [start, end) to PLAN in parts of at most a piece, leaving out what segments hold already. */
@@ -267,11 +300,7 @@ static struct error *copy_plan_range(const struct copy *copy, uint64_t start, ui
                                      size_t *segment, struct copy_plan *plan)
 {
     while (start < end) {
-        while (*segment < copy->segments.count &&
-               copy->segments.items[*segment].address + copy->segments.items[*segment].size <=
-                   start) {
-            (*segment)++;
-        }
+        *segment = copy_first_behind(copy, *segment, start);
         uint64_t stop = end;
         if (*segment < copy->segments.count) {
             const struct copy_segment *held = &copy->segments.items[*segment];
@@ -343,36 +372,40 @@ static struct error *copy_plan_place(struct copy *copy, struct copy_plan *plan)
     return vector_append(&plan->pieces, plan->ranges.count);
 }
 
+/* Adds SIZE bytes at ADDRESS to the segments of PLAN, joined with the last where they adjoin. */
+static struct error *copy_plan_segment(struct copy_plan *plan, uint64_t address, uint64_t size,
+                                       const uint8_t *bytes)
+{
+    if (plan->segments.count > 0) {
+        struct copy_segment *last = &plan->segments.items[plan->segments.count - 1];
+        if (address == last->address + last->size && bytes == last->bytes + last->size) {
+            last->size += size;
+            return NULL;
+        }
+    }
+    struct copy_segment segment = {address, size, bytes};
+    return vector_append(&plan->segments, segment);
+}
+
 struct error *copy_reserve(struct target *target, const struct copy_range *ranges, size_t count)
 {
     struct copy *copy = (struct copy *)target;
-    copy_plan_deinit(&copy->reserved);
-    TRY(copy_plan_ranges(copy, ranges, count, &copy->reserved));
-    TRY(copy_add_block(copy, copy->reserved.size + COPY_BLOCK_MIN));
-    TRY(copy_plan_place(copy, &copy->reserved));
-    return copy_add_block(copy, copy->reserved.size / COPY_MARGIN_SHARE + COPY_MARGIN);
-}
-
-/* Orders segments by address. */
-static int copy_compare_segments(const void *left, const void *right)
-{
-    uint64_t a = ((const struct copy_segment *)left)->address;
-    uint64_t b = ((const struct copy_segment *)right)->address;
-    return a < b ? -1 : a > b;
-}
-
-/* Takes SIZE bytes at ADDRESS into the table. */
-static struct error *copy_keep_segment(struct copy *copy, uint64_t address, uint64_t size,
-                                       const uint8_t *bytes)
-{
-    struct copy_segment segment = {address, size, bytes};
-    TRY(vector_append(&copy->segments, segment));
-    copy->held += size;
-    return NULL;
+    struct copy_plan *plan = &copy->reserved;
+    copy_plan_deinit(plan);
+    TRY(copy_plan_ranges(copy, ranges, count, plan));
+    TRY(copy_add_block(copy, plan->size + COPY_BLOCK_MIN));
+    TRY(copy_plan_place(copy, plan));
+    TRY(vector_reserve(&plan->segments, plan->ranges.count + COPY_LATER_SEGMENTS));
+    for (size_t i = 0; i < plan->ranges.count; i++) { /* here, because it takes its time */
+        const struct target_range *range = &plan->ranges.items[i];
+        TRY(copy_plan_segment(plan, range->address, range->size, range->destination));
+    }
+    return copy_add_block(copy, plan->size / COPY_MARGIN_SHARE + COPY_MARGIN);
 }
 
 /* Takes the readable pages behind the first unreadable byte of RANGE. */
-static struct error *copy_keep_rest(struct copy *copy, const struct target_range *range)
+static struct error *copy_keep_rest(const struct copy *copy, struct copy_plan *plan,
+                                    const struct target_range *range)
 {
     uint64_t end = range->address + range->size;
     uint64_t at = ((range->address + range->done) | (COPY_PAGE - 1)) + 1;
@@ -381,51 +414,58 @@ static struct error *copy_keep_rest(struct copy *copy, const struct target_range
         struct target_range page = {at, size, range->destination + (at - range->address), 0};
         TRY(target_read_ranges(copy->base, &page, 1));
         if (page.done > 0) {
-            TRY(copy_keep_segment(copy, at, page.done, page.destination));
+            TRY(copy_plan_segment(plan, at, page.done, page.destination));
         }
         at += size;
     }
     return NULL;
 }
 
-/* Takes what arrived into the table, joining neighbours. */
-static struct error *copy_keep(struct copy *copy, const struct copy_plan *plan)
+/* Makes the segments of PLAN what really arrived. */
+static struct error *copy_plan_arrived(const struct copy *copy, struct copy_plan *plan)
 {
-    bool in_order = copy->segments.count == 0;
-    TRY(vector_reserve(&copy->segments, copy->segments.count + plan->ranges.count));
+    plan->segments.count = 0;
     for (size_t i = 0; i < plan->ranges.count; i++) {
         const struct target_range *range = &plan->ranges.items[i];
         if (range->done > 0) {
-            TRY(copy_keep_segment(copy, range->address, range->done, range->destination));
+            TRY(copy_plan_segment(plan, range->address, range->done, range->destination));
         }
         if (range->done < range->size) {
-            TRY(copy_keep_rest(copy, range));
+            TRY(copy_keep_rest(copy, plan, range));
         }
+    }
+    return NULL;
+}
+
+/* Takes the segments of PLAN, which are in order as the copy's are, and not among them. */
+static struct error *copy_keep(struct copy *copy, struct copy_plan *plan)
+{
+    size_t new = plan->segments.count;
+    for (size_t i = 0; i < new; i++) {
+        copy->held += plan->segments.items[i].size;
     }
     if (copy->segments.count == 0) {
+        vector_deinit(&copy->segments);
+        copy->segments.items = TAKE(plan->segments.items);
+        copy->segments.count = new;
+        copy->segments.capacity = plan->segments.capacity;
+        plan->segments.count = plan->segments.capacity = 0;
         return NULL;
     }
-    if (!in_order) {
-        qsort(copy->segments.items, copy->segments.count, sizeof *copy->segments.items,
-              copy_compare_segments);
+    TRY(vector_reserve(&copy->segments, copy->segments.count + new));
+    size_t old = copy->segments.count;
+    copy->segments.count += new;
+    for (size_t to = copy->segments.count; new > 0;) { /* those behind the last new one stay */
+        struct copy_segment *items = copy->segments.items;
+        const struct copy_segment *last = &plan->segments.items[new - 1];
+        bool keeps = old > 0 && items[old - 1].address > last->address;
+        items[--to] = keeps ? items[--old] : plan->segments.items[--new];
     }
-    size_t kept = 0;
-    for (size_t i = 1; i < copy->segments.count; i++) {
-        struct copy_segment *last = &copy->segments.items[kept];
-        const struct copy_segment *next = &copy->segments.items[i];
-        if (next->address == last->address + last->size &&
-            next->bytes == last->bytes + last->size) {
-            last->size += next->size;
-        } else {
-            copy->segments.items[++kept] = *next;
-        }
-    }
-    copy->segments.count = kept + 1;
     return NULL;
 }
 
 /* Fetches what PLAN says and keeps it. */
-static struct error *copy_fetch_plan(struct copy *copy, const struct copy_plan *plan,
+static struct error *copy_fetch_plan(struct copy *copy, struct copy_plan *plan,
                                      uint64_t deadline_ns)
 {
     struct copy_job job = {.copy = copy, .plan = plan, .deadline = deadline_ns};
@@ -435,6 +475,9 @@ static struct error *copy_fetch_plan(struct copy *copy, const struct copy_plan *
     TRY(atomic_load(&job.error));
     if (atomic_load(&job.late)) {
         return error_create(ERROR_LIMIT, "copying took longer than the stop may last");
+    }
+    if (atomic_load(&job.missing) || plan->segments.count == 0) {
+        TRY(copy_plan_arrived(copy, plan));
     }
     return copy_keep(copy, plan);
 }

@@ -27,8 +27,9 @@ struct copy_block {
 /* What to fetch: disjoint ranges by address, each with its place, in pieces for the readers. */
 struct copy_plan {
     VECTOR(struct target_range) ranges;
-    VECTOR(size_t) pieces; /* first range of each piece, and the end */
-    size_t size;           /* sum of the ranges */
+    VECTOR(size_t) pieces;                /* first range of each piece, and the end */
+    VECTOR(struct copy_segment) segments; /* what is held once all of it is read; may be empty */
+    size_t size;                          /* sum of the ranges */
 };
 
 /* Frees what PLAN holds. */

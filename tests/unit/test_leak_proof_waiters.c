@@ -46,7 +46,7 @@ static void test_finds_all(void **state)
             wanted[object]++;
             sum[object] += i;
         }
-        assert_null(proof_waiters_add(&waiters, address, i));
+        assert_null(proof_waiters_add(&waiters, address, i, ~i));
     }
     assert_null(proof_waiters_watch(&waiters, mark, take_outside, NULL));
     assert_int_equal(outside_count, (GOROUTINES + OUTSIDE_EVERY - 1) / OUTSIDE_EVERY);
@@ -56,8 +56,9 @@ static void test_finds_all(void **state)
         const struct gather_item *found = proof_waiters_find(&waiters, i, &count);
         for (size_t j = 0; j < count; j++) {
             assert_int_equal(found[j].address, i);
-            assert_false(outside[found[j].tag]);
-            total += found[j].tag;
+            assert_int_equal(proof_waiter_object(&found[j]), ~proof_waiter_goroutine(&found[j]));
+            assert_false(outside[proof_waiter_goroutine(&found[j])]);
+            total += proof_waiter_goroutine(&found[j]);
         }
         assert_int_equal(count, i < objects ? wanted[i] : 0);
         assert_int_equal(total, i < objects ? sum[i] : 0);

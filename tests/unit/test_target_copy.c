@@ -160,6 +160,52 @@ static void test_fetch_keeps_both_sides_of_a_hole(void **state)
     assert_error(target_read(fixture->copy, copy_low + COPY_TEST_SIZE, bytes, 1), ERROR_FAULT);
 }
 
+/* The same when they were reserved: what did not arrive is not there, and giving memory back takes
+ * nothing from what did. */
+static void test_reserving_a_hole_promises_nothing(void **state)
+{
+    struct copy_fixture *fixture = *state;
+    const struct copy_range ranges[] = {{copy_low + COPY_TEST_SIZE - 0x2000, 0x14000},
+                                        {copy_low, 0x1000}};
+    uint8_t bytes[16];
+    assert_success(copy_reserve(fixture->copy, ranges, 2));
+    assert_success(copy_fetch_reserved(fixture->copy, 0));
+    assert_int_equal(copy_size(fixture->copy), 0x14000 - 0x10000 + 0x1000);
+    assert_success(copy_seal(fixture->copy));
+    copy_trim(fixture->copy);
+    assert_success(target_read(fixture->copy, copy_low + COPY_TEST_SIZE - 16, bytes, 16));
+    assert_memory_equal(bytes, fixture->low + COPY_TEST_SIZE - 16, 16);
+    assert_success(target_read(fixture->copy, copy_high + 0x1ff0, bytes, 16));
+    assert_memory_equal(bytes, fixture->high + 0x1ff0, 16);
+    assert_error(target_read(fixture->copy, copy_low + COPY_TEST_SIZE, bytes, 1), ERROR_FAULT);
+    assert_success(target_read(fixture->copy, copy_low, bytes, 16));
+    assert_memory_equal(bytes, fixture->low, 16);
+}
+
+/* Later ranges find their places before, between and behind those that are held. */
+static void test_later_ranges_find_their_places(void **state)
+{
+    struct copy_fixture *fixture = *state;
+    const struct copy_range first[] = {{copy_low + 0x4000, 0x100}, {copy_low + 0x8000, 0x100}};
+    const struct copy_range later[] = {{copy_high, 0x100},
+                                       {copy_low + 0x2000, 0x100},
+                                       {copy_low + 0x6000, 0x100},
+                                       {copy_low + 0x1000, 0x100}};
+    const uint64_t all[] = {0x1000, 0x2000, 0x4000, 0x6000, 0x8000};
+    uint8_t bytes[0x100];
+    assert_success(copy_reserve(fixture->copy, first, 2));
+    assert_success(copy_fetch_reserved(fixture->copy, 0));
+    assert_success(copy_fetch(fixture->copy, later, 4, 0));
+    assert_success(copy_seal(fixture->copy));
+    for (size_t i = 0; i < 5; i++) {
+        assert_success(target_read(fixture->copy, copy_low + all[i], bytes, sizeof bytes));
+        assert_memory_equal(bytes, fixture->low + all[i], sizeof bytes);
+        assert_error(target_read(fixture->copy, copy_low + all[i] + 0x100, bytes, 1), ERROR_FAULT);
+    }
+    assert_success(target_read(fixture->copy, copy_high, bytes, sizeof bytes));
+    assert_memory_equal(bytes, fixture->high, sizeof bytes);
+}
+
 /* What is held is not fetched again: the first moment counts. */
 static void test_second_fetch_leaves_the_first_alone(void **state)
 {
@@ -223,6 +269,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_second_fetch_leaves_the_first_alone, setup, teardown),
         cmocka_unit_test_setup_teardown(test_deadline_ends_the_fetch, setup, teardown),
         cmocka_unit_test_setup_teardown(test_copies_survive_exhaustion, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_reserving_a_hole_promises_nothing, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_later_ranges_find_their_places, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
