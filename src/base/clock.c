@@ -8,3 +8,12 @@ uint64_t clock_now(void)
     (void)clock_gettime(CLOCK_MONOTONIC, &now);
     return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
 }
+
+/* Waits. */
+void clock_sleep(uint64_t ns)
+{
+    struct timespec time = {(time_t)(ns / 1000000000u), (long)(ns % 1000000000u)};
+    if (ns > 0) {
+        (void)nanosleep(&time, NULL);
+    }
+}

@@ -3,10 +3,12 @@
  * bounds. */
 #include "goruntime/globals.h"
 #include "base/bytes.h"
+#include "base/clock.h"
 #include "goruntime/globals_internal.h"
 
 enum {
     GLOBALS_ATTEMPTS = 4,
+    GLOBALS_PAUSE_NS = 1000000, /* grows with every attempt */
     GLOBALS_MS_MAX = 100000,
     GLOBALS_PS_MAX = 1 << 20,
     GLOBALS_SPANS_MAX = 1 << 28,
@@ -158,7 +160,10 @@ static struct error *globals_by_anchor(struct globals_rest *rest, const char *an
 static struct error *globals_by_anchors(struct globals_rest *rest, const char *const *anchors,
                                         globals_check *check, bool addresses_only, uint64_t *ret)
 {
-    for (size_t attempt = 0; attempt < GLOBALS_ATTEMPTS && *ret == 0; attempt++) {
+    bool live = target_kind(rest->search.peek.target) == TARGET_KIND_LIVE;
+    unsigned attempts = live ? GLOBALS_ATTEMPTS : 1;
+    for (unsigned attempt = 0; attempt < attempts && *ret == 0; attempt++) {
+        clock_sleep(attempt * GLOBALS_PAUSE_NS);
         for (size_t i = 0; anchors[i] != NULL && *ret == 0; i++) {
             TRY(globals_by_anchor(rest, anchors[i], check, addresses_only, ret));
         }

@@ -1,9 +1,12 @@
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "base/string_builder.h"
 #include "goruntime/globals.h"
 #include "goruntime/internal.h"
 #include "goruntime/self_check.h"
 #include <stdlib.h>
+
+enum { RUNTIME_ATTEMPTS = 4, RUNTIME_PAUSE_NS = 1000000 };
 
 CLEANUP_DEFINE(goruntime, struct goruntime, goruntime_destroy)
 
@@ -18,12 +21,18 @@ static struct error *runtime_try_row(struct goruntime *runtime, const struct lay
     return NULL;
 }
 
-/* Checks the row of RUNTIME's release, then those of its neighbours, nearest first; *FIRST is how
- * the release's own row did. runtime->layout stays NULL when none passes. */
+/* Checks the row of RUNTIME's release, more than once: the program may just be changing what is
+ * checked, and a neighbour's row may pass a moment later without being right. Then those of its
+ * neighbours, nearest first; *FIRST is how the release's own row did. runtime->layout stays NULL
+ * when none passes. */
 static struct error *runtime_choose_row(struct goruntime *runtime, struct self_check *first)
 {
     const struct layout *own = image_layout(runtime->image);
-    TRY(runtime_try_row(runtime, own, first));
+    unsigned attempts = target_kind(runtime->target) == TARGET_KIND_LIVE ? RUNTIME_ATTEMPTS : 1;
+    for (unsigned attempt = 0; attempt < attempts && runtime->layout == NULL; attempt++) {
+        clock_sleep(attempt * RUNTIME_PAUSE_NS);
+        TRY(runtime_try_row(runtime, own, first));
+    }
     for (int distance = 0; distance <= LAYOUT_MINOR_MAX - LAYOUT_MINOR_MIN; distance++) {
         const struct layout *layout;
         for (size_t i = 0; (layout = layout_at(i)) != NULL && runtime->layout == NULL; i++) {

@@ -1,7 +1,7 @@
 """No false proof in programs that nobody wrote for tests: servers from Debian under load, and Go's own tool chain.
 Nothing of them may ever be proved stuck, and no request of theirs may fail because Unpark looks.
 
-UNPARK_LOAD_SECONDS is how long each is looked at: by default 20 with all toolchains and 5 with a quick subset; minutes
+UNPARK_LOAD_SECONDS is how long each is looked at: by default 10 with all toolchains and 5 with a quick subset; minutes
 by hand (`make load`)."""
 
 import os
@@ -12,7 +12,7 @@ from conftest import run_unpark, toolchains
 from real_load import SERVERS, Build, Load
 
 SECONDS = float(os.environ.get("UNPARK_LOAD_SECONDS")
-                or (20 if os.environ.get("UNPARK_TOOLCHAINS") == "all" else 5))
+                or (10 if os.environ.get("UNPARK_TOOLCHAINS") == "all" else 5))
 GONE = 3
 FINDINGS = 1
 
