@@ -118,14 +118,15 @@ struct error *survey_explain_doubt(const struct invocation *invocation,
                                    const struct finding_list *findings)
 {
     CLEANUP(string_builder_deinit) struct string_builder line = {0};
-    const char *reason = "";
+    const char *reason = leak_reason_text(LEAK_REASON_IN_TRANSIT); /* what is no finding */
     for (size_t i = findings->count; i-- > 0;) {
         if (findings->items[i].verdict == LEAK_VERDICT_UNKNOWN) {
             reason = leak_reason_text(findings->items[i].reason);
         }
     }
-    string_builder_format(&line, "of %llu goroutines it is unknown whether they are stuck: %s",
-                          (unsigned long long)findings->unknown, reason);
+    string_builder_format(&line, "of %llu goroutine%s it is unknown whether %s stuck: %s",
+                          (unsigned long long)findings->unknown, findings->unknown == 1 ? "" : "s",
+                          findings->unknown == 1 ? "it is" : "they are", reason);
     TRY(string_builder_error(&line));
     terminal_print_note(&invocation->terminal, string_builder_text(&line));
     return NULL;

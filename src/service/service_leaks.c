@@ -240,6 +240,26 @@ static struct error *service_leaks_look_again(struct service *service,
     return NULL;
 }
 
+/* True when LEAKS, a look without a stop that LOOK recognised, is to be followed by one more: it
+ * saw goroutines on the move, or found what earlier ones did not, as a torn view does; a whole one
+ * answers for every goroutine. START: when the first one began. */
+static bool service_leaks_is_torn(const struct service_leaks_options *options,
+                                  const struct service_leaks *leaks,
+                                  const struct service_watch_look *look, uint64_t start)
+{
+    if (!options->settle || clock_now() - start > SERVICE_LEAKS_PATIENCE_NS) {
+        return false;
+    }
+    size_t count;
+    bool torn = service_watch_has_candidate(options->watch, look, 0);
+    (void)snapshot_goroutines(leaks->snapshot, &count);
+    for (size_t i = 0; !torn && i < count; i++) {
+        torn = leaks->verdicts[i].verdict == LEAK_VERDICT_UNKNOWN &&
+               leaks->verdicts[i].reason == LEAK_REASON_IN_TRANSIT;
+    }
+    return torn;
+}
+
 /* Looks again and again until the views agree that a stop is worth while (*WANTED) or that it is
  * not. In the middle of a watch, what only this look would prove waits for the next one. The first
  * look at a large program is content with two views. */
@@ -258,7 +278,8 @@ static struct error *service_leaks_agree(struct service *service,
             enough = 1;
         }
         *wanted = service_watch_has_candidate(watch, look, enough);
-        if (*wanted || !service_watch_has_candidate(watch, look, agreeing)) {
+        if (*wanted || (!service_watch_has_candidate(watch, look, agreeing) &&
+                        !service_leaks_is_torn(options, *leaks, look, start))) {
             return NULL;
         }
         TRY(service_leaks_look_again(service, options, leaks, look));
