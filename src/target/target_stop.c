@@ -25,12 +25,14 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ptrace.h>
+#include <sys/syscall.h>
 #include <sys/uio.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
 enum {
+    TARGET_STOP_KCMP_VM = 1,                 /* KCMP_VM of linux/kcmp.h */
     TARGET_STOP_SPIN_NS = 200 * 1000,        /* yield before sleeping between looks */
     TARGET_STOP_NAP_MAX_NS = 1000 * 1000,    /* longest sleep between looks */
     TARGET_STOP_AGAIN_NS = 10 * 1000 * 1000, /* interrupt again and look for an exec */
@@ -305,6 +307,29 @@ static void target_stop_take_registers(struct target_stop_thread *thread)
     }
 }
 
+/* Refuses a process that borrows the memory of its parent, as a child does between vfork and exec:
+ * its own threads stand still, its parent's go on writing there. Where the kernel does not tell,
+ * nothing is refused. */
+static struct error *target_stop_check_alone(const struct target_stop *stop)
+{
+    char path[64];
+    char text[8192];
+    (void)snprintf(path, sizeof path, "/proc/%d/status", (int)stop->pid);
+    struct error *error = proc_read_head(path, text, sizeof text, NULL);
+    if (error != NULL) {
+        return error_catch(&error, ERROR_GONE) ? target_stop_error_gone(stop) : error;
+    }
+    uint64_t parent = proc_find_number(text, "PPid:", 0);
+    if (parent == 0 ||
+        syscall(SYS_kcmp, stop->pid, (pid_t)parent, TARGET_STOP_KCMP_VM, 0UL, 0UL) != 0) {
+        return NULL;
+    }
+    return error_create(ERROR_GONE,
+                        "process %d borrows the memory of process %d, which would run on, until it "
+                        "starts a program of its own",
+                        (int)stop->pid, (int)parent);
+}
+
 struct error *target_stop_hold(struct target_stop *stop)
 {
     bool added = true;
@@ -326,7 +351,7 @@ struct error *target_stop_hold(struct target_stop *stop)
     if (held == 0 || target_stop_gone(stop)) {
         return target_stop_error_gone(stop);
     }
-    return NULL;
+    return target_stop_check_alone(stop);
 }
 
 void target_stop_release(struct target_stop *stop)

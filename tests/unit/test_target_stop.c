@@ -491,6 +491,40 @@ static void test_limit(void **state)
     stop_end(child);
 }
 
+/* A child between vfork and exec: its memory is that of its parent, whose thread waits, and in a
+ * real program others run. */
+static void stop_run_borrowing(void)
+{
+    pid_t child = vfork();
+    if (child == 0) {
+        atomic_store(&shared->steps[1], (uint64_t)getpid());
+        atomic_store(&shared->ready, 1);
+        while (atomic_load(&shared->holding) == 0 && getppid() != 1) {
+            sched_yield();
+        }
+        _exit(0);
+    }
+    waitpid(child, NULL, 0);
+    (void)stop_spin(&shared->steps[0]);
+}
+
+static void test_borrowed_memory_is_not_stopped(void **state)
+{
+    (void)state;
+    pid_t child = stop_fork(stop_run_borrowing);
+    pid_t borrower = (pid_t)atomic_load(&shared->steps[1]);
+    struct target *target;
+    assert_success(target_open_pid(borrower, &target));
+    if (syscall(SYS_kcmp, borrower, child, 1 /* KCMP_VM */, 0UL, 0UL) == 0) {
+        assert_error(target_stop(target, stop_patience), ERROR_GONE);
+    }
+    assert_false(target_is_stopped(target));
+    atomic_store(&shared->holding, 1);
+    stop_await(&shared->steps[0], 10);
+    target_destroy(target);
+    stop_end(child);
+}
+
 /* A process that keeps starting itself anew, from one of its threads. */
 static void *stop_exec(void *context)
 {
@@ -560,7 +594,7 @@ int main(int count, char **arguments)
         cmocka_unit_test(test_signals),       cmocka_unit_test(test_killed),
         cmocka_unit_test(test_tracer_killed), cmocka_unit_test(test_other_tracer),
         cmocka_unit_test(test_job_control),   cmocka_unit_test(test_limit),
-        cmocka_unit_test(test_exec),
+        cmocka_unit_test(test_exec),          cmocka_unit_test(test_borrowed_memory_is_not_stopped),
     };
     return cmocka_run_group_tests(tests, setup, NULL);
 }
