@@ -73,8 +73,7 @@ static struct error *freeze_take(struct freeze *freeze, struct target *target,
         TRY(target_stop(target, options->max_stop_ns));
     }
     struct error *error = target_refresh_mappings(freeze->copy);
-    uint64_t deadline =
-        options->stop && options->max_stop_ns != 0 ? clock_now() + options->max_stop_ns : 0;
+    uint64_t deadline = ours && options->max_stop_ns != 0 ? clock_now() + options->max_stop_ns : 0;
     if (error == NULL) {
         error = freeze_copy(freeze, survey, deadline);
     }

@@ -92,11 +92,19 @@ static enum leak_class proof_refine(enum leak_class class_, enum snapshot_object
                                                           : LEAK_CLASS_SEMAPHORE;
 }
 
-/* True when a channel's own fields contradict that somebody waits on it in DIRECTION: a wake-up is
- * under way. */
+/* True when what would contradict a wait on OBJECT in DIRECTION is not known. */
+static bool proof_is_vague(const struct snapshot_object *object, uint32_t direction)
+{
+    return direction == DIRECTION_UNKNOWN ||
+           (object->kind == OBJECT_CHANNEL && (object->channel.length == SNAPSHOT_UNKNOWN ||
+                                               object->channel.capacity == SNAPSHOT_UNKNOWN));
+}
+
+/* True when a channel's own fields contradict that somebody waits on it in DIRECTION, or may: a
+ * wake-up is under way. */
 static bool proof_in_transit(const struct snapshot_object *object, uint32_t direction)
 {
-    if (direction == DIRECTION_UNKNOWN) {
+    if (proof_is_vague(object, direction)) {
         return true;
     }
     if (object->kind != OBJECT_CHANNEL) {
@@ -104,10 +112,29 @@ static bool proof_in_transit(const struct snapshot_object *object, uint32_t dire
     }
     int64_t length = object->channel.length;
     int64_t capacity = object->channel.capacity;
-    if (object->channel.closed != 0 || length == SNAPSHOT_UNKNOWN || capacity == SNAPSHOT_UNKNOWN) {
-        return true;
+    return object->channel.closed != 0 ||
+           (direction == DIRECTION_RECEIVE ? length > 0 : length < capacity);
+}
+
+/* True when it is certain, in a view of one moment, that GOROUTINE, which proof_classify found to
+ * be in transit, is being woken: an object of its wait contradicts the wait, and none is vague. */
+static bool proof_is_being_woken(const struct snapshot *snapshot,
+                                 const struct snapshot_goroutine *goroutine)
+{
+    size_t count;
+    bool woken = false;
+    const struct snapshot_wait *waits = snapshot_waits(snapshot, goroutine, &count);
+    if ((goroutine->flags & (GOROUTINE_MOVED | GOROUTINE_STACK_UNKNOWN)) != 0) {
+        return false;
     }
-    return direction == DIRECTION_RECEIVE ? length > 0 : length < capacity;
+    for (size_t i = 0; i < count; i++) {
+        const struct snapshot_object *object = snapshot_object(snapshot, waits[i].object);
+        if (proof_is_vague(object, waits[i].direction)) {
+            return false;
+        }
+        woken = woken || proof_in_transit(object, waits[i].direction);
+    }
+    return woken;
 }
 
 /* Decides, without looking at reachability, what GOROUTINE is; candidates come back as PROVED. */
@@ -235,18 +262,35 @@ static bool proof_is_queued(const struct proof *proof, const struct sudogs_found
     }
 }
 
+/* Takes from the candidates who is being woken; in a view of ONE_MOMENT that is no doubt: whoever
+ * took it out of the queue goes on and wakes it. */
+static void proof_take_woken(struct proof *proof, const struct sudogs_found *found, size_t index,
+                             bool one_moment)
+{
+    struct proof_result *result = &proof->results[index];
+    bool dequeued = result->verdict == LEAK_VERDICT_PROVED && !proof_is_queued(proof, found, index);
+    bool certain = one_moment &&
+                   (dequeued || (result->verdict == LEAK_VERDICT_UNKNOWN &&
+                                 result->reason == LEAK_REASON_IN_TRANSIT &&
+                                 proof_is_being_woken(proof->snapshot, &proof->goroutines[index])));
+    if (certain) {
+        *result =
+            (struct proof_result){LEAK_VERDICT_WAITING, LEAK_CLASS_NONE, LEAK_REASON_IN_TRANSIT};
+    } else if (dequeued) {
+        *result =
+            (struct proof_result){LEAK_VERDICT_UNKNOWN, result->class_, LEAK_REASON_IN_TRANSIT};
+    }
+}
+
 /* Sorts goroutines into roots and candidates, and watches what the candidates wait for. */
-static struct error *proof_prepare(struct proof *proof)
+static struct error *proof_prepare(struct proof *proof, bool one_moment)
 {
     CLEANUP(sudogs_found_deinit) struct sudogs_found found = {0};
     TRY(sudogs_collect(proof->heap, proof->snapshot, &found));
     for (size_t i = 0; i < proof->count; i++) {
         struct proof_result *result = &proof->results[i];
         *result = proof_classify(proof->snapshot, &proof->goroutines[i]);
-        if (result->verdict == LEAK_VERDICT_PROVED && !proof_is_queued(proof, &found, i)) {
-            *result =
-                (struct proof_result){LEAK_VERDICT_UNKNOWN, result->class_, LEAK_REASON_IN_TRANSIT};
-        }
+        proof_take_woken(proof, &found, i, one_moment);
         if (result->verdict == LEAK_VERDICT_PROVED) {
             TRY(proof_note_waits(proof, i));
         }
@@ -346,7 +390,7 @@ struct error *proof_create(struct goruntime *runtime, const struct snapshot *sna
     TRY(heap_create(runtime, &proof->heap));
     TRY(mark_create(proof->heap, options->threads, &proof->mark));
     TRY(roots_stacks_create(runtime, &proof->stacks));
-    TRY(proof_prepare(proof));
+    TRY(proof_prepare(proof, options->one_moment));
     TRY(proof_add_roots(proof));
     TRY(proof_run(proof));
     proof_doubt(proof, options);

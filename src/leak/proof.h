@@ -17,7 +17,8 @@ struct proof_result {
 };
 
 struct proof_options {
-    bool consistent;  /* the bytes belong to one moment; false: nothing is proved */
+    bool consistent;  /* to be believed as of one moment; false: nothing is proved */
+    bool one_moment;  /* it really is: who is in no queue is being woken, and not in doubt */
     unsigned threads; /* 0: by the machine */
     bool everyone;    /* references of all goroutines to what any waits for, for a picture */
 };

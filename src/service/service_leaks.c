@@ -23,8 +23,9 @@ enum {
                                 * busy program is torn, but hardly four times in the same way */
 };
 
-/* How long the first look goes on asking for agreement. */
+/* How long the first look at a large program goes on asking for agreement. */
 #define SERVICE_LEAKS_PATIENCE_NS UINT64_C(250000000)
+#define SERVICE_LEAKS_LARGE (UINT64_C(64) << 20) /* bytes of its copy */
 
 CLEANUP_DEFINE(leaks, struct service_leaks, service_leaks_destroy)
 CLEANUP_DEFINE(watch, struct service_watch, service_watch_destroy)
@@ -90,6 +91,7 @@ static struct error *service_leaks_prove(struct service *service,
     leaks->moment_ns = start;
     TRY(service_leaks_look(service, freeze_runtime(freeze), options, &leaks->snapshot));
     struct proof_options proof_options = {.consistent = trusted || freeze_is_consistent(freeze),
+                                          .one_moment = freeze_is_consistent(freeze),
                                           .everyone = options->everyone};
     TRY(service_name_error(
         service, proof_create(freeze_runtime(freeze), leaks->snapshot, &proof_options, &proof)));
@@ -242,14 +244,11 @@ static struct error *service_leaks_look_again(struct service *service,
 
 /* True when LEAKS, a look without a stop that LOOK recognised, is to be followed by one more: it
  * saw goroutines on the move, or found what earlier ones did not, as a torn view does; a whole one
- * answers for every goroutine. START: when the first one began. */
+ * answers for every goroutine. */
 static bool service_leaks_is_torn(const struct service_leaks_options *options,
                                   const struct service_leaks *leaks,
-                                  const struct service_watch_look *look, uint64_t start)
+                                  const struct service_watch_look *look)
 {
-    if (!options->settle || clock_now() - start > SERVICE_LEAKS_PATIENCE_NS) {
-        return false;
-    }
     size_t count;
     bool torn = service_watch_has_candidate(options->watch, look, 0);
     (void)snapshot_goroutines(leaks->snapshot, &count);
@@ -257,7 +256,7 @@ static bool service_leaks_is_torn(const struct service_leaks_options *options,
         torn = leaks->verdicts[i].verdict == LEAK_VERDICT_UNKNOWN &&
                leaks->verdicts[i].reason == LEAK_REASON_IN_TRANSIT;
     }
-    return torn;
+    return torn && options->settle;
 }
 
 /* Looks again and again until the views agree that a stop is worth while (*WANTED) or that it is
@@ -273,13 +272,15 @@ static struct error *service_leaks_agree(struct service *service,
     unsigned enough = SERVICE_LEAKS_AGREEING;
     for (unsigned agreeing = options->settle ? 0 : 1; agreeing <= SERVICE_LEAKS_AGREEING;
          agreeing++) {
-        if (service_watch_summary(watch)->looks == 0 && agreeing > 0 &&
-            clock_now() - start > SERVICE_LEAKS_PATIENCE_NS) {
+        bool patient = (*leaks)->copied_bytes <= SERVICE_LEAKS_LARGE ||
+                       clock_now() - start <= SERVICE_LEAKS_PATIENCE_NS;
+        if (service_watch_summary(watch)->looks == 0 && agreeing > 0 && !patient) {
             enough = 1;
         }
         *wanted = service_watch_has_candidate(watch, look, enough);
-        if (*wanted || (!service_watch_has_candidate(watch, look, agreeing) &&
-                        !service_leaks_is_torn(options, *leaks, look, start))) {
+        bool more = service_watch_has_candidate(watch, look, agreeing) ||
+                    (patient && service_leaks_is_torn(options, *leaks, look));
+        if (*wanted || !more) {
             return NULL;
         }
         TRY(service_leaks_look_again(service, options, leaks, look));
