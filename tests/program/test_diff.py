@@ -6,21 +6,21 @@ import subprocess
 
 import pytest
 from conftest import ROOT, Program
-from settling import settled
+from settling import READS_LINES, settled
 
 
 @pytest.fixture
-def growing(unpark, newest):
+def growing(newest):
     """The fixture tests/fixtures/growing, at rest."""
     with Program([newest.build("growing")]) as program:
-        yield settled(unpark, program)
+        yield settled(program, READS_LINES)
 
 
-def ask(unpark, program, *commands):
+def ask(program, *commands):
     """Has PROGRAM obey COMMANDS and come to rest."""
     for command in commands:
         program.ask(command)
-    settled(unpark, program)
+    settled(program, READS_LINES)
 
 
 def record(unpark, program, path):
@@ -62,7 +62,7 @@ def test_nothing_grew(unpark, growing, tmp_path):
 def test_growth_and_shrinkage(unpark, growing, tmp_path):
     path = tmp_path / "a"
     record(unpark, growing, path)
-    ask(unpark, growing, "grow 7", "shrink 4")
+    ask(growing, "grow 7", "shrink 4")
     record(unpark, growing, path)
     result = unpark("diff", f"{path}@first", f"{path}@last", "--json")
     assert result.code == 1
@@ -81,7 +81,7 @@ def test_growth_and_shrinkage(unpark, growing, tmp_path):
 def test_new_and_gone(unpark, growing, tmp_path):
     path = tmp_path / "a"
     record(unpark, growing, path)
-    ask(unpark, growing, "shrink 10")
+    ask(growing, "shrink 10")
     result = unpark("diff", path, growing.pid, "--json")
     assert result.code == 0
     assert changes(validated(result)) == {"main.hold": ("gone", 10, 0)}
@@ -92,7 +92,7 @@ def test_new_and_gone(unpark, growing, tmp_path):
 def test_text(unpark, growing, tmp_path):
     path = tmp_path / "a"
     record(unpark, growing, path)
-    ask(unpark, growing, "grow 7", "shrink 10")
+    ask(growing, "grow 7", "shrink 10")
     result = unpark("diff", path, growing.pid)
     assert result.code == 1
     lines = result.out.splitlines()
@@ -115,7 +115,7 @@ def test_text(unpark, growing, tmp_path):
 def test_filters_and_orders(unpark, growing, tmp_path):
     path = tmp_path / "a"
     record(unpark, growing, path)
-    ask(unpark, growing, "grow 7", "shrink 4")
+    ask(growing, "grow 7", "shrink 4")
     only = unpark("diff", path, growing.pid, "--function", "main.hold", "--json")
     assert only.code == 0 and changes(only.json()) == {"main.hold": ("shrunk", 10, 6)}
     orders = {order: list(changes(unpark("diff", path, growing.pid, "--sort", order, "--json").json()))
@@ -141,11 +141,11 @@ def test_a_core_and_its_process(unpark, newest, growing, tmp_path):
     done = subprocess.run(["gcore", "-o", tmp_path / "core", str(growing.pid)], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     core = tmp_path / f"core.{growing.pid}"
-    settled(unpark, growing)
+    settled(growing, READS_LINES)
     result = unpark("diff", core, growing.pid, "--exe", newest.build("growing"), "--json")
     assert result.code == 0, result
     assert validated(result)["summary"]["stayed"] >= 30
-    ask(unpark, growing, "grow 2")
+    ask(growing, "grow 2")
     assert changes(unpark("diff", core, growing.pid, "--json").json()) == {"main.leak": ("grown", 20, 22)}
 
 
@@ -153,7 +153,7 @@ def test_a_core_and_its_process(unpark, newest, growing, tmp_path):
 def test_between_sources(unpark, growing, tmp_path, what):
     """Text, counted text and a protobuf profile have the groups that a live look has."""
     path = tmp_path / "dump"
-    ask(unpark, growing, what.format(path))
+    ask(growing, what.format(path))
     same = unpark("diff", path, growing.pid, "--function", "/main.(leak|hold)/", "--json")
     assert same.code == 0, same
     difference = validated(same)
@@ -161,14 +161,14 @@ def test_between_sources(unpark, growing, tmp_path, what):
     knows = what.startswith(("stack", "profile 2"))
     assert (difference["summary"]["stayed"] == 30) == knows, difference
     assert len(difference["notes"]) == (0 if knows else 2)
-    ask(unpark, growing, "grow 3")
+    ask(growing, "grow 3")
     grown = unpark("diff", path, growing.pid, "--function", "/main.(leak|hold)/", "--json")
     assert grown.code == 1 and changes(grown.json()) == {"main.leak": ("grown", 20, 23)}
 
 
 def test_different_builds_are_compared_by_function(unpark, newest, growing):
     with Program([newest.build("growing", "trimpath")]) as other:
-        settled(unpark, other)
+        settled(other, READS_LINES)
         result = unpark("diff", growing.pid, other.pid, "--json")
         assert result.code == 0, result
         difference = validated(result)

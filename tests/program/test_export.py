@@ -154,14 +154,15 @@ def test_reports_of_very_many_goroutines_are_bounded(unpark, newest, start):
 # ---- formats that dump has, too ----
 
 
-def test_go_text_is_that_of_dump(unpark, parked):
-    assert unpark("export", parked.pid, "-f", "go").out == unpark("dump", parked.pid, "--format=go").out
+def test_go_text_is_that_of_dump(unpark, newest, start):
+    fresh = start(newest.build("parked"))  # within its first minute: headers count minutes
+    assert unpark("export", fresh.pid, "-f", "go").out == unpark("dump", fresh.pid, "--format=go").out
 
 
 def test_go_text_marks_what_is_proved(unpark, parked):
-    text = unpark("export", parked.pid, "-f", "go", "--freeze=auto").out
+    text = unpark("export", parked.pid, "-f", "go", "--freeze=auto", "--max-stop=0").out
     leaked = re.findall(r"^goroutine (\d+) \[[^]]*\(leaked\)", text, re.M)
-    proved = unpark("leaks", parked.pid, "--only=proved", "--json").json()["findings"]
+    proved = unpark("leaks", parked.pid, "--only=proved", "--json", "--max-stop=0").json()["findings"]
     assert sorted(map(int, leaked)) == sorted(id for finding in proved for id in finding["goroutines"])
     assert leaked
 
@@ -295,7 +296,7 @@ def test_pprof_is_read_by_go(unpark, newest, parked, tmp_path):
     raw = pprof_top(newest, tmp_path / "a.pb.gz")
     assert "goroutine/count" in raw and "main.lockMutex" in raw
     assert sum(map(int, re.findall(r"^ +(\d+): [\d ]+$", raw, re.M))) == total
-    unpark("export", parked.pid, "--each", "--freeze=auto", "-o", tmp_path / "b.pb.gz")
+    unpark("export", parked.pid, "--each", "--freeze=auto", "--max-stop=0", "-o", tmp_path / "b.pb.gz")
     each = pprof_top(newest, tmp_path / "b.pb.gz")
     assert "goroutineleak/count" in each and each.count("goid:") == total
     unpark("export", parked.pid, "--limit=1", "-o", tmp_path / "c.pprof")
@@ -417,7 +418,7 @@ class Outline(html.parser.HTMLParser):
 
 
 def test_page_is_complete_without_scripts(unpark, parked):
-    text = unpark("export", parked.pid, "-f", "html", "--freeze=auto").out
+    text = unpark("export", parked.pid, "-f", "html", "--freeze=auto", "--max-stop=0").out
     outline = Outline(text)
     assert outline.suspicious == []
     assert outline.tags.count("script") == 2 and "link" not in outline.tags and "iframe" not in outline.tags
@@ -430,10 +431,10 @@ def test_page_is_complete_without_scripts(unpark, parked):
 
 def test_page_in_a_browser(unpark, parked, tmp_path, browser):
     path = tmp_path / "a.html"
-    assert unpark("export", parked.pid, "--freeze=auto", "-o", path).code == 0
+    assert unpark("export", parked.pid, "--freeze=auto", "--max-stop=0", "-o", path).code == 0
     browser.scheme("light")
     browser.open(path)
-    summary = unpark("leaks", parked.pid, "--json").json()["summary"]
+    summary = unpark("leaks", parked.pid, "--json", "--max-stop=0").json()["summary"]
     cards = browser.run("""return Object.fromEntries([...document.querySelectorAll(".card")]
         .map((card) => [card.querySelector("span").textContent, card.querySelector("b").textContent]))""")
     assert int(cards["goroutines"]) == summary["goroutines"]

@@ -12,6 +12,7 @@ import time
 
 import pytest
 from conftest import FIXTURES, UNPARK, Program, run_unpark
+from settling import settled
 from test_exactness import unshare
 
 ALL = os.environ.get("UNPARK_TOOLCHAINS", "quick") == "all"
@@ -113,22 +114,21 @@ def patient(newest):
     made.end()
 
 
+# Without it may be said of a target that is stopped under load that this took longer than it may.
+PATIENCE = ["--max-stop", "0"]
 LOOKS = {
     "dump": ["dump"],
-    "stop": ["dump", "--stop"],
-    "leaks": ["leaks"],
-    "freeze": ["leaks", "--freeze", "always"],
+    "stop": ["dump", "--stop", *PATIENCE],
+    "leaks": ["leaks", *PATIENCE],
+    "freeze": ["leaks", "--freeze", "always", *PATIENCE],
 }
-
-# What may be said of a target under load when it is stopped: that this took longer than it may.
-PATIENCE = ["--max-stop", "0"]
 
 
 def test_a_thousand_dumps(patient):
     count = 1000 if ALL else 100
     ids, stopped, before = set(), 0, patient.check()
     for number in range(count):
-        words = LOOKS["stop"] + PATIENCE if number % 2 else LOOKS["dump"]
+        words = LOOKS["stop"] if number % 2 else LOOKS["dump"]
         process = subprocess.Popen([UNPARK, *words, str(patient.pid)], stdin=subprocess.DEVNULL,
                                    stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True)
         out, err = process.communicate(timeout=60)
@@ -165,6 +165,10 @@ class Killer:
         self.span, self.stop = sorted(self.spans)[2], sorted(self.stops)[2]
         self.ids, self.stopped, self.lived = set(), 0, 0
 
+    def is_enough(self, count):
+        """Whether enough of COUNT were ended within their lives, and some within the stop."""
+        return self.lived > count / 4 and self.stopped > 0
+
     def kill(self, in_stop):
         """Starts the program and kills it: at some time of its life, or IN_STOP, at some time of the stop."""
         process = subprocess.Popen([UNPARK, *self.words, str(self.patient.pid)], stdin=subprocess.DEVNULL,
@@ -185,18 +189,21 @@ class Killer:
 @pytest.mark.parametrize("look, few, many", [("stop", 40, 200), ("freeze", 40, 1000)])
 def test_killed_at_any_instant(patient, look, few, many):
     """Half of the instants are spread evenly, half lie in the stop, which is short."""
-    killer = Killer(patient, LOOKS[look] + PATIENCE)
+    killer = Killer(patient, LOOKS[look])
     count = many if ALL else few
-    for number in range(count):
+    number = 0
+    # On a machine whose load changes more may come too late or too early: then as many again.
+    while number < count or (number < 2 * count and not killer.is_enough(count)):
         killer.kill(number % 2)
+        number += 1
         assert_free(patient.pid)
         patient.check(1)
     patient.check()
     patient.check_memory()
-    print(f"{count} kills, {killer.lived} before the end, {killer.stopped} in the stop: "
+    print(f"{number} kills, {killer.lived} before the end, {killer.stopped} in the stop: "
           f"{killer.span * 1e3:.0f} ms, stopped {killer.stop * 1e3:.2f} ms")
     assert not sessions(killer.ids)
-    assert killer.lived > count / 4 and killer.stopped > 0
+    assert killer.is_enough(count)
 
 
 # ---- what is asked of the kernel ----
@@ -217,7 +224,7 @@ def calls_of(folder, *words):
 def resting(newest):
     """A healthy program: the server without load."""
     with Program([newest.build("server", "stripped")]) as program:
-        yield program
+        yield settled(program)
 
 
 @pytest.mark.parametrize("words", [["dump"], ["dump", "--each", "--all", "--json"], ["dump", "--format", "go"],
@@ -232,8 +239,7 @@ def test_no_ptrace(words, resting, tmp_path):
 @pytest.mark.parametrize("look", LOOKS)
 def test_nothing_that_changes_or_stays(look, patient, tmp_path):
     """No call that writes to a process, signals one, makes one, or makes a file."""
-    result, calls = calls_of(tmp_path, *LOOKS[look], *(PATIENCE if look in ("stop", "freeze") else []),
-                             patient.pid)
+    result, calls = calls_of(tmp_path, *LOOKS[look], patient.pid)
     assert result.code in (0, 5), result
     for line in calls:
         call, _, rest = line.partition("(")
@@ -270,7 +276,7 @@ def test_ptrace_kills(confine, patient):
     for words in (["dump"], ["dump", "--each", "--json"]):
         result = run_unpark(*words, patient.pid, env=NO_LEAK_CHECK,
                             prefix=[confine, "kill", "ptrace"])
-        assert result.code == 0, result
+        assert result.code in (0, 5), result
     result = run_unpark(*LOOKS["freeze"], patient.pid, env=NO_LEAK_CHECK,
                             prefix=[confine, "kill", "ptrace"])
     assert result.code == -signal.SIGSYS
@@ -297,7 +303,7 @@ def test_ptrace_refused(confine, newest, patient, start):
 @pytest.mark.parametrize("look", LOOKS)
 def test_process_vm_readv_refused(look, confine, patient):
     """There is another way to read."""
-    result = run_unpark(*LOOKS[look], *(PATIENCE if look in ("stop", "freeze") else []), patient.pid,
+    result = run_unpark(*LOOKS[look], patient.pid,
                         prefix=[confine, "refuse", "process_vm_readv"])
     assert result.code == 0 and result.err == "", result
     patient.check()
@@ -317,12 +323,13 @@ def test_little_memory(patient):
     codes = {look: [] for look in LOOKS}
     for megabytes in (6, 8, 12, 16, 24, 48, 96, 192, 4096):
         for look, words in LOOKS.items():
-            words = words + (PATIENCE if look in ("stop", "freeze") else [])
             result = run_unpark(*words, patient.pid, prefix=["prlimit", f"--as={megabytes << 20}"])
             if result.code == 127:
                 continue  # not even the dynamic linker fits
             assert result.code in (0, 5, 6), (megabytes, look, result)
-            assert len(result.err.splitlines()) == (result.code != 0), (megabytes, look, result)
+            # a partial result has a line for each reason
+            assert (result.code != 0) <= len(result.err.splitlines()) <= (3 if result.code == 5 else 1), \
+                (megabytes, look, result)
             codes[look].append(result.code)
             assert_free(patient.pid)
     assert all(found[-1] == 0 for found in codes.values()), codes
@@ -337,7 +344,7 @@ def test_little_memory(patient):
 def test_threads_come_and_go(look, newest, start):
     program = start(newest.build("restless", "stripped"), "threads")
     for _ in range(20 if ALL else 5):
-        result = run_unpark(*LOOKS[look], *(PATIENCE if look in ("stop", "freeze") else []), "--json", program.pid)
+        result = run_unpark(*LOOKS[look], "--json", program.pid)
         assert result.code in (0, 1, 5), result
         assert result.json()["summary"]["goroutines"] >= 20
         assert_free(program.pid)
@@ -354,7 +361,7 @@ def test_exec_while_looking(look, newest):
     lines = 0
     with Program([newest.build("restless", "stripped"), "exec"]) as program:
         for _ in range(40 if ALL else 10):
-            result = run_unpark(*LOOKS[look], *(PATIENCE if look in ("stop", "freeze") else []), program.pid)
+            result = run_unpark(*LOOKS[look], program.pid)
             assert result.code in (0, 1, 3, 5, 6), result
             assert len(result.err.splitlines()) <= 3 and result.out + result.err, result
             assert program.alive()
@@ -371,7 +378,7 @@ def test_exit_while_looking(look, newest):
     binary = newest.build("restless", "stripped")
     for _ in range(40 if ALL else 10):
         with Program([binary, "exit", f"{generator.uniform(0, 40):.3f}ms"]) as program:
-            result = run_unpark(*LOOKS[look], *(PATIENCE if look in ("stop", "freeze") else []), program.pid)
+            result = run_unpark(*LOOKS[look], program.pid)
             assert result.code in (0, 1, 3, 5), result
             assert program.process.wait(30) == 0
 
@@ -425,25 +432,26 @@ class Gdb:
 
 def test_target_held_by_a_debugger(newest):
     """What a debugger has stopped can be read, and is not let go; what it lets run cannot be stopped."""
-    with Program([newest.build("restless", "stripped"), "stay"]) as program:
+    # One that the runtime preempts does not run at that moment, and nothing would be to be stopped.
+    with Program([newest.build("restless", "stripped"), "stay"], env={"GODEBUG": "asyncpreemptoff=1"}) as program:
         with Gdb(program.pid) as gdb:
             for words in LOOKS.values():
                 result = run_unpark(*words, program.pid)
                 # a goroutine that runs has its registers with the debugger
-                assert result.code in (0, 1, 5) and len(result.err.splitlines()) == (result.code == 5), result
+                assert result.code in (0, 1, 5) and (result.code == 5) <= len(result.err.splitlines()) <= 3, result
                 for text in threads_of(program.pid):
                     assert re.search(r"^State:\s+t", text, re.M), text
                     assert re.search(rf"^TracerPid:\s+{gdb.process.pid}$", text, re.M), text
             gdb.say("continue &")
             assert run_unpark("dump", program.pid).code == 0
-            result = run_unpark("dump", "--stop", program.pid)
+            result = run_unpark(*LOOKS["stop"], program.pid)
             assert result.code in (4, 5) and "gdb" in result.err, result
             result = run_unpark("leaks", "--freeze", "always", program.pid)
             assert "gdb" in result.out + result.err, result
             assert all(f"TracerPid:\t{gdb.process.pid}\n" in text for text in threads_of(program.pid))
         assert_free(program.pid)
-        result = run_unpark("dump", "--stop", program.pid)
-        assert result.code == 0 and "main.spin" in result.out
+        result = run_unpark(*LOOKS["stop"], program.pid)
+        assert result.code == 0 and "main.spin" in result.out, result
 
 
 def test_stop_in_other_namespaces(newest):

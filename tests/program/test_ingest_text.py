@@ -105,7 +105,7 @@ def test_text_of_the_process_comes_back(newest, unpark, start):
 
 PANIC = """package main
 
-import ("os"; "fmt"; "runtime/debug"; "sync"; "time")
+import ("bytes"; "os"; "fmt"; "runtime"; "runtime/debug"; "sync")
 
 var never = make(chan int)
 
@@ -113,7 +113,10 @@ func park(n int) { <-never; fmt.Println(n) }
 
 func main() {
 	for i := 0; i < 5; i++ { go park(i) }
-	time.Sleep(50 * time.Millisecond)
+	for text := make([]byte, 1<<20); ; runtime.Gosched() {
+		all := text[:runtime.Stack(text, true)]
+		if bytes.Count(all, []byte("[chan receive")) == 5 && bytes.Count(all, []byte("main.park(")) == 5 { break }
+	}
 	fmt.Println("ready")
 	switch os.Args[1] {
 	case "panic":

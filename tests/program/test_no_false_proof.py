@@ -8,6 +8,7 @@ import subprocess
 
 import pytest
 from conftest import run_unpark
+from settling import settled
 
 # How many goroutines of the control run may be missed: small objects without pointers, as a Mutex is, share their memory
 # with others, which may keep them reachable.
@@ -43,6 +44,7 @@ def check_held(program):
 
 def check_dropped(program):
     """Stuck are all that have a name."""
+    settled(program)
     names = named(program)
     proved = prove(program.pid)
     missed = sorted(name for number, name in names.items() if number not in proved)

@@ -136,19 +136,22 @@ def test_served_as_the_program_serves(start, toolchain, endpoint, tmp_path):
 def test_leaks_are_served(served, endpoint, toolchain, tmp_path, unpark):
     ours = endpoint(served.pid, "--max-stop", "0")
     path = tmp_path / "leak.pb.gz"
-    path.write_bytes(ours.get("/debug/pprof/goroutineleak")[2])
-    samples = raw_samples(toolchain, path, tmp_path)
+    for _ in range(5):  # a stale word on a thread's stack may hide one leak from one of two looks
+        path.write_bytes(ours.get("/debug/pprof/goroutineleak")[2])
+        text = ours.get("/debug/pprof/goroutineleak?debug=2")[2].decode()
+        counted = ours.get("/debug/pprof/goroutineleak?debug=1")[2]
+        proved = unpark("leaks", served.pid, "--max-stop", "0", "--json").json()["summary"]["proved"]
+        samples = raw_samples(toolchain, path, tmp_path)
+        if sum(samples.values()) == proved == text.count("(leaked)"):
+            break
     leaked = sum(count for (frames, _), count in samples.items() if "main.leak.func1" in str(frames))
-    proved = unpark("leaks", served.pid, "--max-stop", "0", "--json").json()["summary"]["proved"]
     assert sum(samples.values()) == proved and leaked >= 5
     result = unpark("leaks", path, "--json")
     assert result.code == 1, result
     assert result.json()["summary"]["proved"] == sum(samples.values())
     assert result.json()["findings"][0]["goroutines"] is None
-    text = ours.get("/debug/pprof/goroutineleak?debug=2")[2].decode()
     assert text.count("(leaked)") == sum(samples.values())
-    assert ours.get("/debug/pprof/goroutineleak?debug=1")[2].startswith(
-        b"goroutineleak profile: total %d\n" % sum(samples.values()))
+    assert counted.startswith(b"goroutineleak profile: total %d\n" % sum(samples.values()))
 
 
 def test_top_of_a_url(served, endpoint, newest, tmp_path):

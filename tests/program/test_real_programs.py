@@ -122,7 +122,7 @@ class Running:
         self._poll(lambda: self.count() >= RESTING[self.name])
 
     def _poll(self, ready):
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 120
         while not ready():
             assert self.process.poll() is None and time.monotonic() < deadline, self.said()
             time.sleep(0.02)
@@ -184,6 +184,8 @@ def compare_profile(running):
         before = without_time(goroutines(running.text()))
         result = run_unpark("dump", running.pid, "--format", "go")
         after = without_time(goroutines(running.text()))
+        if result.code == 5:
+            continue  # one moved each time that it was read
         assert result.code == 0, result
         ours = without_time(goroutines(result.out))
         still = {number for number in before.keys() & after.keys()
@@ -191,6 +193,7 @@ def compare_profile(running):
         wrong = {number for number in still if ours.get(number) != before[number]}
         if not wrong:
             return len(still)
+    assert result.code == 0, result
     return pytest.fail("\n\n".join(f"{before[number]}\n--- Unpark\n{ours.get(number)}" for number in wrong))
 
 
@@ -204,7 +207,10 @@ def compare_words(stacks, text):
 
 
 def every_stack(target, *words):
-    result = run_unpark("dump", target, "--json", "--each", "--all", *words)
+    for _ in range(8):
+        result = run_unpark("dump", target, "--json", "--each", "--all", *words)
+        if result.code != 5:
+            break
     assert result.code == 0, result
     return full_stacks(result.json())
 

@@ -1,5 +1,6 @@
 """unpark record: what is recorded is read back, whatever happens to the recorder, the file and the program."""
 
+import datetime
 import os
 import random
 import re
@@ -10,14 +11,14 @@ import time
 
 import pytest
 from conftest import UNPARK, Program, run_unpark
-from settling import settled
+from settling import READS_LINES, settled
 
 
 @pytest.fixture(scope="module")
 def growing(newest):
     """The fixture tests/fixtures/growing, running; shared: tests of this module leave it as it is."""
     with Program([newest.build("growing")]) as program:
-        yield settled(run_unpark, program)
+        yield settled(program, READS_LINES)
 
 
 def recorder(pid, path, *words):
@@ -43,7 +44,7 @@ def moments(unpark, path):
 
 def without_time(value):
     """VALUE without what differs between two looks at the same thing: when, how long, how old."""
-    skip = {"source", "taken_at", "read_ns", "stopped_ns", "threads", "age", "age_ns", "due_ns", "pid"}
+    skip = {"source", "notes", "taken_at", "read_ns", "stopped_ns", "threads", "age", "age_ns", "due_ns", "pid"}
     if isinstance(value, dict):
         return {key: without_time(item) for key, item in value.items() if key not in skip}
     if isinstance(value, list):
@@ -225,7 +226,7 @@ def test_moments_have_names(unpark, newest, tmp_path):
     with Program([newest.build("growing")]) as program:
         for grow in (0, 5, 7):
             program.ask(f"grow {grow}")
-            settled(unpark, program)
+            settled(program, READS_LINES)
             assert unpark("record", program.pid, "-o", path, "--append", "--every", "1h", "--for", "1ms").code == 0
 
     def goroutines(moment):
@@ -236,8 +237,8 @@ def test_moments_have_names(unpark, newest, tmp_path):
     assert goroutines("") == goroutines("@last") == goroutines("@-0s") == 44
     listed = moments(unpark, path)
     assert goroutines("@" + listed[1]["taken_at"]) == 37
-    clock = time.strftime("%H:%M:%S", time.strptime(listed[2]["taken_at"][:19], "%Y-%m-%dT%H:%M:%S"))
-    utc = unpark("dump", f"{path}@{clock}.999", "--json", env={"TZ": "UTC"})
+    later = datetime.datetime.fromisoformat(listed[2]["taken_at"][:19]) + datetime.timedelta(seconds=1)
+    utc = unpark("dump", f"{path}@{later:%H:%M:%S}", "--json", env={"TZ": "UTC"})
     assert utc.json()["summary"]["goroutines"] == 44
     for moment, code in (("@noon", 2), ("@4", 3), ("@0", 3), ("@+2h", 3), ("@", 2)):
         result = unpark("dump", f"{path}{moment}")

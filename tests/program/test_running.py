@@ -66,7 +66,7 @@ def test_no_stack_of_what_runs_without_a_stop(parked, newest, start):
 
 
 def test_goroutines_in_c_and_in_a_signal_handler(toolchain, start):
-    program = start(toolchain.build("foreign", "dynamic"), "spin")
+    program = start(toolchain.build("foreign", "dynamic"), "spin", env={"GODEBUG": "asyncpreemptoff=1"})
     turn, loop = lines_of("foreign/main.go", "turn(depth - 1)", "atomic.LoadInt32(&turning) > 0")
     spinners = {"main.spinInGo": 3, "main.interrupted": 2}
     checked = 0

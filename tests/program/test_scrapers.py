@@ -62,7 +62,7 @@ func main() {
 		request.Header.Set("Authorization", "Bearer "+token)
 	}
 	for i := 0; i < 3; i++ {
-		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+		ctx, cancel := context.WithTimeout(context.Background(), 60*time.Second)
 		response, err := client.Do(request.WithContext(ctx))
 		if err != nil {
 			fmt.Println("error:", err)
@@ -114,7 +114,7 @@ def scrape(newest, tmp_path):
     def scrape_url(url, agent, token="", authority=""):
         path = tmp_path / "scraped"
         done = subprocess.run([binary, url, agent, path, token, str(authority)], capture_output=True, text=True,
-                              timeout=60, check=False)
+                              timeout=300, check=False)
         assert done.returncode == 0, done.stdout + done.stderr
         return [json.loads(line) for line in done.stdout.splitlines()], path
 

@@ -11,11 +11,12 @@ import time
 import pytest
 from conftest import UNPARK
 from leak_programs import BUSY, HOARD, LATE, QUEUE, SERVICE, check_schema, functions, leaks, leaks_json
+from settling import settled
 
 
 @pytest.fixture
 def queue(newest, start):
-    return start(newest.build_source(QUEUE))
+    return settled(start(newest.build_source(QUEUE)))
 
 
 @pytest.fixture
@@ -130,10 +131,10 @@ def test_growth_is_seen_and_suspected(newest, start):
 
 
 def test_new_leaks_are_proved_while_watching(newest, start):
-    program = start(newest.build_source(LATE))
+    program = settled(start(newest.build_source(LATE)))
     watch = Watch(program.pid, "--every", "50ms", "--format", "ndjson")
     first = json.loads(watch.line())
-    assert first["look"] == 1 and first["finding"]["verdict"] == "proved"
+    assert first["finding"]["verdict"] == "proved"
     assert "main.early" in functions(first["finding"])
     assert watch.says("new, proved: ", 60) and b"main.late" not in watch.said
     program.process.stdin.write(b"\n")
@@ -150,13 +151,13 @@ def test_new_leaks_are_proved_while_watching(newest, start):
     assert summary["stops"] >= 2
     proved = {line["finding"]["key"]: line["finding"]["proved_at"] for line in lines[:-1]
               if line["finding"]["verdict"] == "proved"}
-    # the first proof is the one of the first look
+    # the first proof stands
     assert proved[first["finding"]["key"]] == first["finding"]["proved_at"]
     assert proved[second["finding"]["key"]] > first["finding"]["proved_at"]
 
 
 def test_program_ends_while_watched(leaky, newest, start):
-    watch = Watch(leaky.pid)
+    watch = Watch(leaky.pid, "--every", "1s")
     assert watch.says("new, proved", 60)
     leaky.process.stdin.close()
     out, err, code = watch.wait()
@@ -174,14 +175,14 @@ def test_program_ends_while_watched(leaky, newest, start):
 
 
 def test_interrupt_reports(leaky):
-    watch = Watch(leaky.pid)
+    watch = Watch(leaky.pid, "--every", "1s")
     assert watch.says("new, proved", 60)
     out, _, code = watch.end()
     assert code == 1 and "PROVED STUCK" in out and "interrupted" in out
 
 
 def test_other_signals_end_a_watch_at_once(leaky):
-    watch = Watch(leaky.pid)
+    watch = Watch(leaky.pid, "--every", "1s")
     assert watch.says("new, proved", 60)
     out, _, code = watch.end(signal.SIGTERM)
     assert code == -signal.SIGTERM and out == ""

@@ -55,7 +55,7 @@ static pid_t live_start(void (*body)(void))
             pause();
         }
     }
-    uint64_t deadline = clock_now() + 10000000000u;
+    uint64_t deadline = clock_now() + 60000000000u;
     while (atomic_load(&shared->ready) == 0) {
         assert_true(clock_now() < deadline);
         sched_yield();
@@ -244,7 +244,7 @@ static void test_exec(void **state)
     struct target *target;
     assert_success(target_open_pid(child, &target));
     kill(child, SIGUSR1);
-    uint64_t deadline = clock_now() + 10000000000u;
+    uint64_t deadline = clock_now() + 60000000000u;
     struct error *error = NULL;
     while ((error = target_read(target, (uintptr_t)region, &byte, 1)) == NULL) {
         assert_true(clock_now() < deadline);
@@ -284,7 +284,7 @@ static void test_leader_ended(void **state)
     char path[64];
     char text[512] = "";
     (void)snprintf(path, sizeof path, "/proc/%d/stat", (int)child);
-    uint64_t deadline = clock_now() + 10000000000u;
+    uint64_t deadline = clock_now() + 60000000000u;
     while (strstr(text, ") Z ") == NULL || atomic_load(&shared->tid) == 0) {
         assert_true(clock_now() < deadline);
         FILE *file = fopen(path, "r");
@@ -297,7 +297,7 @@ static void test_leader_ended(void **state)
     assert_success(target_open_pid(child, &target));
     assert_success(target_read(target, (uintptr_t)region, &byte, 1));
     assert_success(target_refresh_mappings(target));
-    assert_success(target_stop(target, 5000000000u));
+    assert_success(target_stop(target, 60000000000u));
     assert_true(target_stop_held(target));
     struct target_thread *threads;
     size_t count;
@@ -391,7 +391,7 @@ static void test_system_call(void **state)
     struct target *target;
     struct target_system_call call;
     assert_success(target_open_pid(child, &target));
-    uint64_t deadline = clock_now() + 10000000000u;
+    uint64_t deadline = clock_now() + 60000000000u;
     do {
         assert_true(clock_now() < deadline);
         assert_success(target_system_call(target, child, &call));
@@ -439,7 +439,7 @@ static void test_namespaces(void **state)
     free(threads);
     uint64_t from = clock_now();
     assert_true(target_monotonic_now(target, &now));
-    assert_true(now - (shifted ? 5000000000007u : 0) - from < 5000000000u);
+    assert_true(now - (shifted ? 5000000000007u : 0) - from < 60000000000u);
     target_destroy(target);
     live_end(child);
     assert_int_equal(setns(before, CLONE_NEWPID), 0);

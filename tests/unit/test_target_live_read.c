@@ -71,7 +71,7 @@ static void begin(bool through_file)
             pause();
         }
     }
-    uint64_t deadline = clock_now() + 10000000000u;
+    uint64_t deadline = clock_now() + 60000000000u;
     while (atomic_load(ready) == 0) {
         assert_true(clock_now() < deadline);
         sched_yield();
