@@ -124,7 +124,7 @@ def on_stack(finding, function):
 def look(program, ends=False):
     """The findings of one look; none when the program has ended, which ENDS allows."""
     done = subprocess.run([UNPARK, "leaks", str(program.pid), "--json", "--max-stop", "0"], capture_output=True, text=True,
-                          timeout=120, check=False)
+                          timeout=300, check=False)
     if ends and done.returncode == 3:
         return []
     assert done.returncode in (0, 1, 5), done.stderr
