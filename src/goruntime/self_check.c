@@ -54,10 +54,10 @@ static const char *const self_check_texts[SELF_CHECK_ODDITIES] = {
 struct self_check_state {
     struct image *image;
     const struct layout *layout;
-    struct peek peek;
     size_t checked;
     size_t counts[SELF_CHECK_ODDITIES];
-    size_t sudogs;
+    struct gather_item sudogs[SELF_CHECK_SUDOGS]; /* their g words; the tag is the g's address */
+    size_t sudog_count;
     uint64_t ids[SELF_CHECK_SAMPLE];
     size_t id_count;
 };
@@ -99,14 +99,12 @@ static enum self_check_oddity self_check_parked(struct self_check_state *state, 
         return SELF_CHECK_REASON;
     }
     uint64_t waiting = self_check_u64(g, layout->g.waiting);
-    if (waiting != 0 && state->sudogs < SELF_CHECK_SUDOGS) {
-        state->sudogs++;
-        uint64_t back;
-        if ((waiting & 7) != 0 ||
-            !peek_u64(&state->peek, waiting + (uint64_t)layout->sudog.g, &back) ||
-            back != address) {
-            return SELF_CHECK_WAITING;
-        }
+    if ((waiting & 7) != 0) {
+        return SELF_CHECK_WAITING;
+    }
+    if (waiting != 0 && state->sudog_count < SELF_CHECK_SUDOGS) {
+        state->sudogs[state->sudog_count++] =
+            (struct gather_item){.address = waiting + (uint64_t)layout->sudog.g, .tag = address};
     }
     return SELF_CHECK_FINE;
 }
@@ -151,7 +149,19 @@ static struct error *self_check_visit(void *context, const struct gather_item *i
         bytes == NULL ? SELF_CHECK_UNREADABLE : self_check_g(state, item->address, bytes);
     state->checked++;
     state->counts[oddity]++;
-    return peek_error(&state->peek);
+    return NULL;
+}
+
+/* Takes the g word of one sudog, whose g was fine so far. */
+static struct error *self_check_visit_sudog(void *context, const struct gather_item *item,
+                                            const uint8_t *bytes)
+{
+    struct self_check_state *state = context;
+    if (bytes == NULL || bytes_u64(bytes) != item->tag) {
+        state->counts[SELF_CHECK_FINE]--;
+        state->counts[SELF_CHECK_WAITING]++;
+    }
+    return NULL;
 }
 
 /* Ascending. */
@@ -217,10 +227,11 @@ struct error *self_check_row(struct target *target, struct image *image,
     }
     state->image = image;
     state->layout = layout;
-    state->peek.target = target;
     size_t count;
     TRY(self_check_sample(target, globals, items, &count));
     TRY(gather_visit(target, items, count, (size_t)layout->g.size, self_check_visit, state));
+    TRY(gather_visit(target, state->sudogs, state->sudog_count, sizeof(uint64_t),
+                     self_check_visit_sudog, state));
     self_check_ids(state);
     if (state->id_count == 0) { /* the runtime's own never end */
         state->counts[SELF_CHECK_DEAD] = state->checked;
