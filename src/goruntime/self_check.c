@@ -182,6 +182,23 @@ static void self_check_ids(struct self_check_state *state)
     }
 }
 
+/* The blocks to sample of an array of COUNT pointers at ARRAY, read to WORDS; returns how many. */
+static size_t self_check_plan(uint64_t array, uint64_t count, uint8_t *words,
+                              struct target_range *ranges)
+{
+    uint64_t block = SELF_CHECK_SAMPLE / SELF_CHECK_BLOCKS;
+    uint64_t blocks = count <= SELF_CHECK_SAMPLE ? (count + block - 1) / block : SELF_CHECK_BLOCKS;
+    for (uint64_t i = 0; i < blocks; i++) {
+        uint64_t first =
+            count <= SELF_CHECK_SAMPLE ? i * block : (count - block) * i / (blocks - 1);
+        uint64_t size = count - first < block ? count - first : block;
+        ranges[i] = (struct target_range){.address = array + first * 8,
+                                          .size = (size_t)size * 8,
+                                          .destination = words + i * block * 8};
+    }
+    return (size_t)blocks;
+}
+
 /* Addresses of sampled g's into ITEMS (room for SELF_CHECK_SAMPLE). */
 static struct error *self_check_sample(struct target *target,
                                        const struct goruntime_globals *globals,
@@ -198,21 +215,17 @@ static struct error *self_check_sample(struct target *target,
     if (count > SELF_CHECK_GS_MAX || array > UINT64_MAX - count * 8) {
         return error_create(ERROR_CORRUPT, "the list of goroutines has an impossible length");
     }
-    uint64_t block = SELF_CHECK_SAMPLE / SELF_CHECK_BLOCKS;
-    uint64_t blocks = count <= SELF_CHECK_SAMPLE ? (count + block - 1) / block : SELF_CHECK_BLOCKS;
-    for (uint64_t i = 0; i < blocks; i++) {
-        uint64_t first =
-            count <= SELF_CHECK_SAMPLE ? i * block : (count - block) * i / (blocks - 1);
-        uint64_t size = count - first < block ? count - first : block;
-        uint8_t words[SELF_CHECK_SAMPLE / SELF_CHECK_BLOCKS * 8];
-        if (!peek_read(&peek, array + first * 8, words, (size_t)size * 8)) {
-            continue;
-        }
-        for (uint64_t k = 0; k < size; k++) {
-            items[(*ret)++].address = bytes_u64(words + k * 8);
+    uint8_t words[SELF_CHECK_SAMPLE * 8];
+    struct target_range ranges[SELF_CHECK_BLOCKS];
+    size_t blocks = self_check_plan(array, count, words, ranges);
+    TRY(target_read_ranges(target, ranges, blocks));
+    for (size_t i = 0; i < blocks; i++) {
+        bool whole = ranges[i].done == ranges[i].size;
+        for (size_t k = 0; whole && k < ranges[i].size; k += 8) {
+            items[(*ret)++].address = bytes_u64(ranges[i].destination + k);
         }
     }
-    return peek_error(&peek);
+    return NULL;
 }
 
 /* Checks one row. */
