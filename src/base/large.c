@@ -1,11 +1,16 @@
 #include "base/large.h"
+#include <stdlib.h>
 #include <sys/mman.h>
 
-enum { LARGE_HUGE = 2 << 20 };
+/* Mappings below LARGE_MIN would not pay: each one that goes interrupts the other threads. */
+enum { LARGE_MIN = 256 << 10, LARGE_HUGE = 2 << 20 };
 
-/* Maps the memory. */
+/* Maps the memory when it is much. */
 void *large_allocate(size_t size)
 {
+    if (size < LARGE_MIN) {
+        return calloc(1, size + 1);
+    }
     void *memory = mmap(NULL, size + 1, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (memory == MAP_FAILED) {
         return NULL;
@@ -19,7 +24,9 @@ void *large_allocate(size_t size)
 /* Unmaps it. */
 void large_free(void *memory, size_t size)
 {
-    if (memory != NULL) {
+    if (size < LARGE_MIN) {
+        free(memory);
+    } else if (memory != NULL) {
         (void)munmap(memory, size + 1);
     }
 }

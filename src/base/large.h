@@ -5,9 +5,8 @@
 
 #include <stddef.h>
 
-/* SIZE zeroed bytes, aligned to a page, on huge pages where the system lets us; NULL without
- * memory.
- */
+/* SIZE zeroed bytes, aligned as malloc does, on huge pages where they are many and the system lets
+ * us; NULL without memory. */
 void *large_allocate(size_t size);
 
 /* Frees what large_allocate(SIZE) gave; NULL is fine. */

@@ -7,6 +7,7 @@
 #include "cli/output.h"
 #include "cli/signals.h"
 #include "cli/suggest.h"
+#include <malloc.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -171,9 +172,23 @@ static struct error *program_dispatch(size_t count, char *const *words, int *exi
     return program_run_command(command, words + 1, count - 1, exit_ret);
 }
 
+/* Keeps freed memory for the next buffer of its kind, and takes new memory in large steps: mapping
+ * and unmapping it each time lets threads that read wait for each other, and its pages are cleared
+ * anew. */
+static void program_keep_memory(void)
+{
+#ifdef __GLIBC__
+    enum { STEP = 1 << 20, KEPT = 8 << 20 };
+    (void)mallopt(M_TOP_PAD, STEP);
+    (void)mallopt(M_MMAP_THRESHOLD, STEP);
+    (void)mallopt(M_TRIM_THRESHOLD, KEPT);
+#endif
+}
+
 int program_run(int count, char **words)
 {
     signals_init();
+    program_keep_memory();
     int exit = COMMAND_EXIT_OK;
     size_t given = count > 0 ? (size_t)count - 1 : 0;
     struct error *error = program_dispatch(given, words + 1, &exit);

@@ -6,8 +6,10 @@
 #include <stdlib.h>
 
 enum {
-    BULK_CAPACITY = 512 << 10, /* stays in the processor's caches */
-    BULK_RANGES = 1024,        /* one system call */
+    /* Bytes of a batch of more than one piece: they stay in the nearest caches, and of a new buffer
+     * the system clears only these. */
+    BULK_CAPACITY = 128 << 10,
+    BULK_RANGES = 1024, /* one system call */
     BULK_MODES = 2,
     BULK_TRIALS = 2,  /* batches that try each mode before the faster is kept */
     BULK_AGAIN = 1024 /* batches until the choice is made anew */
@@ -25,7 +27,7 @@ struct bulk_mode {
 
 struct bulk {
     struct target *target;
-    uint8_t *buffer; /* BULK_CAPACITY bytes, then BULK_PIECE_MAX for a single piece */
+    uint8_t *buffer; /* BULK_PIECE_MAX bytes for a batch, as many for a single piece */
     struct bulk_mode modes[BULK_MODES];
     struct target_range ranges[BULK_RANGES];
     size_t range_count;
@@ -34,8 +36,9 @@ struct bulk {
 /* Allocates the buffers. */
 struct error *bulk_create(struct target *target, struct bulk **ret)
 {
+    _Static_assert(BULK_CAPACITY <= BULK_PIECE_MAX, "a batch is no larger than a piece");
     struct bulk *bulk = calloc(1, sizeof *bulk);
-    uint8_t *buffer = malloc(BULK_CAPACITY + BULK_PIECE_MAX);
+    uint8_t *buffer = malloc(2 * (size_t)BULK_PIECE_MAX);
     if (bulk == NULL || buffer == NULL) {
         free(bulk);
         free(buffer);
@@ -106,7 +109,7 @@ static size_t bulk_fill(struct bulk *bulk, const struct gather_item *items, size
             continue;
         }
         used = (used + 7) & ~(size_t)7;
-        if (bulk->range_count == BULK_RANGES || used + size > BULK_CAPACITY) {
+        if (bulk->range_count == BULK_RANGES || (range != NULL && used + size > BULK_CAPACITY)) {
             break;
         }
         range = &bulk->ranges[bulk->range_count++];
@@ -129,7 +132,7 @@ static struct error *bulk_find(struct bulk *bulk, const struct gather_item *item
         return NULL;
     }
     struct target_range single = {
-        .address = item->address, .size = size, .destination = bulk->buffer + BULK_CAPACITY};
+        .address = item->address, .size = size, .destination = bulk->buffer + BULK_PIECE_MAX};
     TRY(target_read_ranges(bulk->target, &single, 1));
     *ret = single.done == size ? single.destination : NULL;
     return NULL;

@@ -22,7 +22,7 @@ static inline uint32_t bulk_index(const struct gather_item *item)
 
 struct bulk;
 
-/* A reader of TARGET (not owned) with its buffers, about 1.3 MiB. One thread uses it at a time. */
+/* A reader of TARGET (not owned) with its buffers, about 0.6 MiB. One thread uses it at a time. */
 NODISCARD struct error *bulk_create(struct target *target, struct bulk **ret);
 void bulk_destroy(struct bulk *bulk);
 

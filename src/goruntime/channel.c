@@ -40,7 +40,8 @@ struct channel_case {
     uint64_t least; /* address of the case before's channel: never above this one's */
     uint64_t next;  /* sudog of the next case, 0 none */
     struct channel_state state;
-    uint32_t index; /* of the goroutine */
+    uint32_t index;  /* of the goroutine */
+    uint32_t follow; /* slot of the next case, 0 none */
     uint32_t object;
     uint8_t direction;
     bool good; /* the sudog is the goroutine's */
@@ -53,9 +54,9 @@ struct channel_reader {
     struct block_cache *cache;
     struct peek peek;
     const struct goruntime_parked *parked;
-    VECTOR(struct channel_case) cases;
-    VECTOR(struct gather_item) items;    /* of sudogs, then of channels, ascending */
-    VECTOR(struct gather_item) by_index; /* scratch of publishing */
+    VECTOR(struct channel_case) cases; /* the first ones of all goroutines come first */
+    size_t first_count;
+    VECTOR(struct gather_item) items; /* of sudogs, then of channels, ascending */
     VECTOR(struct snapshot_wait) waits;
     struct hash_map types; /* address of an element type: string id */
     uint32_t time_type;    /* string id of "time.Time", 0 until seen */
@@ -90,7 +91,6 @@ void channel_reader_destroy(struct channel_reader *reader)
     }
     vector_deinit(&reader->cases);
     vector_deinit(&reader->items);
-    vector_deinit(&reader->by_index);
     vector_deinit(&reader->waits);
     hash_map_deinit(&reader->types);
     peek_deinit(&reader->peek);
@@ -185,6 +185,7 @@ static struct error *channel_read_cases(struct channel_reader *reader)
                 wait_is_pointer(item->next, 8) && item->next != item->sudog) {
                 TRY(channel_add_case(reader, item->index, item->next, item->channel,
                                      DIRECTION_UNKNOWN));
+                reader->cases.items[i].follow = (uint32_t)(reader->cases.count - 1);
             }
         }
         first = end;
@@ -278,6 +279,7 @@ struct error *channel_read(struct channel_reader *reader, const struct goruntime
             TRY(channel_add_case(reader, index, parked[index].waiting, 0, direction));
         }
     }
+    reader->first_count = reader->cases.count;
     TRY(channel_read_cases(reader));
     TRY(channel_read_channels(reader));
     return peek_error(&reader->peek);
@@ -376,29 +378,20 @@ static struct error *channel_publish_objects(struct channel_reader *reader,
 static struct error *channel_publish_waits(struct channel_reader *reader,
                                            struct goruntime_look_state *state)
 {
-    size_t count = reader->cases.count;
-    if (count == 0) {
-        return NULL;
-    }
-    reader->by_index.count = 0;
-    TRY(vector_reserve(&reader->by_index, 2 * count));
-    struct gather_item *items = reader->by_index.items;
-    for (size_t i = 0; i < count; i++) {
-        items[i] = (struct gather_item){.address = reader->cases.items[i].index, .tag = i};
-    }
-    gather_sort(items, items + count, count);
-    for (size_t i = 0; i < count;) {
-        uint64_t index = items[i].address;
+    for (size_t i = 0; i < reader->first_count; i++) {
+        size_t slot = i;
         reader->waits.count = 0;
-        for (; i < count && items[i].address == index; i++) {
-            const struct channel_case *item = &reader->cases.items[items[i].tag];
+        do {
+            const struct channel_case *item = &reader->cases.items[slot];
             if (item->good) {
                 struct snapshot_wait wait = {.object = item->object, .direction = item->direction};
                 TRY(vector_append(&reader->waits, wait));
             }
-        }
+            slot = item->follow;
+        } while (slot != 0);
         if (reader->waits.count > 0) {
-            TRY(snapshot_builder_waits(state->builder, reader->parked[index].index,
+            TRY(snapshot_builder_waits(state->builder,
+                                       reader->parked[reader->cases.items[i].index].index,
                                        reader->waits.items, reader->waits.count));
         }
     }

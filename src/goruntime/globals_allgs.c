@@ -12,7 +12,65 @@ static const char *const globals_allgs_anchors[] = {
     "runtime.allgadd",
 };
 
-/* How well an array of COUNT pointers at ARRAY passes as allgs: enough of a sample are g's. */
+/* Reads COUNT RANGES at once, as a peek does; ranges that cannot be read are not done. */
+static bool globals_allgs_read(struct globals_search *search, struct target_range *ranges,
+                               size_t count)
+{
+    if (search->peek.failure == NULL) {
+        search->peek.failure = target_read_ranges(search->peek.target, ranges, count);
+    }
+    return search->peek.failure == NULL;
+}
+
+/* Counts the g's among the SAMPLE pointers whose bytes are WORDS. */
+static size_t globals_allgs_count(struct globals_search *search, const uint8_t (*words)[8],
+                                  size_t sample)
+{
+    uint8_t heads[GLOBALS_ALLGS_SAMPLE][GLOBALS_HEAD_SIZE];
+    struct target_range ranges[GLOBALS_ALLGS_SAMPLE];
+    size_t count = 0;
+    for (size_t i = 0; i < sample; i++) {
+        uint64_t g = bytes_u64(words[i]);
+        if (g != 0 && (g & 7) == 0) {
+            ranges[count] = (struct target_range){
+                .address = g, .size = sizeof heads[count], .destination = heads[count]};
+            count++;
+        }
+    }
+    if (!globals_allgs_read(search, ranges, count)) {
+        return 0;
+    }
+    size_t good = 0;
+    for (size_t i = 0; i < count; i++) {
+        good += ranges[i].done == ranges[i].size && globals_is_head(heads[i], ranges[i].address);
+    }
+    return good;
+}
+
+/* True when enough of a sample of the COUNT pointers at ARRAY are those of g's. */
+static bool globals_allgs_sample(struct globals_search *search, uint64_t array, uint64_t count)
+{
+    uint8_t words[GLOBALS_ALLGS_SAMPLE][8];
+    struct target_range ranges[GLOBALS_ALLGS_SAMPLE];
+    size_t sample = count < GLOBALS_ALLGS_SAMPLE ? (size_t)count : GLOBALS_ALLGS_SAMPLE;
+    for (size_t i = 0; i < sample; i++) {
+        ranges[i] = (struct target_range){.address = array + count * i / sample * 8,
+                                          .size = sizeof words[i],
+                                          .destination = words[i]};
+    }
+    if (!globals_allgs_read(search, ranges, sample)) {
+        return false;
+    }
+    for (size_t i = 0; i < sample; i++) {
+        if (ranges[i].done != ranges[i].size) {
+            return false;
+        }
+    }
+    size_t good = globals_allgs_count(search, words, sample);
+    return good > 0 && sample - good <= 2 + sample / 8;
+}
+
+/* How well an array of COUNT pointers at ARRAY passes as allgs. */
 static bool globals_allgs_fit(struct globals_search *search, uint64_t array, uint64_t count)
 {
     if (count == 0 || count > GLOBALS_ALLGS_MAX || array == 0 || (array & 7) != 0 ||
@@ -23,20 +81,7 @@ static bool globals_allgs_fit(struct globals_search *search, uint64_t array, uin
     if (!peek_u64(&search->peek, array + (count - 1) * 8, &last) || !globals_is_g(search, last)) {
         return false; /* a capacity, not a length */
     }
-    size_t sample = count < GLOBALS_ALLGS_SAMPLE ? (size_t)count : GLOBALS_ALLGS_SAMPLE;
-    size_t good = 0;
-    for (size_t i = 0; i < sample; i++) {
-        uint64_t index = count * i / sample;
-        uint64_t g;
-        if (!peek_u64(&search->peek, array + index * 8, &g)) {
-            return false;
-        }
-        good += globals_is_g(search, g);
-        if (i + 1 - good > 2 + sample / 8) {
-            return false;
-        }
-    }
-    return good > 0;
+    return globals_allgs_sample(search, array, count);
 }
 
 /* True when the words at LENGTH and POINTER pass as allglen and allgptr. */

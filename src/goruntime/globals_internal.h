@@ -6,7 +6,10 @@
 #include "goruntime/globals.h"
 #include "goruntime/peek.h"
 
-enum { GLOBALS_REFERENCES_MAX = 512 };
+enum {
+    GLOBALS_REFERENCES_MAX = 512,
+    GLOBALS_HEAD_SIZE = 80 /* of a g, up to sched.g, in all releases */
+};
 
 /* One search. */
 struct globals_search {
@@ -29,7 +32,11 @@ NODISCARD struct error *globals_references_init(struct globals_search *search, c
 /* True when ADDRESS is among a module's variables; BSS_ONLY: among those that start as zero. */
 bool globals_is_variable(const struct image *image, uint64_t address, bool bss_only);
 
-/* True when ADDRESS is a g: its sched.g is itself and its stack is one. */
+/* True when the GLOBALS_HEAD_SIZE bytes at HEAD, read from ADDRESS, are those of a g: its sched.g
+ * is itself and its stack is one. */
+bool globals_is_head(const uint8_t *head, uint64_t address);
+
+/* The same for what is read at ADDRESS. */
 bool globals_is_g(struct globals_search *search, uint64_t address);
 
 /* Calls VISIT for every aligned word of every module's variables, as long as it returns true. */

@@ -12,7 +12,7 @@ enum { GLOBALS_CODE_MAX = 16384 };
 enum { GLOBALS_WORDS_MAX = 64 * 1024 * 1024, GLOBALS_CHUNK = 65536, GLOBALS_OVERLAP = 64 };
 
 /* Offset of sched.g in g: stack, stackguards, _panic, _defer, m, sched{sp, pc, g}; all releases. */
-enum { GLOBALS_SCHED_G = 72 };
+enum { GLOBALS_SCHED_G = GLOBALS_HEAD_SIZE - 8 };
 
 /* True when ADDRESS is in one of the module's ranges of variables. */
 static bool globals_module_has(const struct module_tables *tables, uint64_t address, bool bss_only)
@@ -85,17 +85,20 @@ struct error *globals_references_init(struct globals_search *search, const char 
     return NULL;
 }
 
-/* True when ADDRESS names itself as a g does. */
-bool globals_is_g(struct globals_search *search, uint64_t address)
+/* Looks at the words of HEAD. */
+bool globals_is_head(const uint8_t *head, uint64_t address)
 {
-    uint8_t head[GLOBALS_SCHED_G + 8];
-    if (address == 0 || (address & 7) != 0 ||
-        !peek_read(&search->peek, address, head, sizeof head)) {
-        return false;
-    }
     uint64_t lo = bytes_u64(head);
     uint64_t hi = bytes_u64(head + 8);
     return bytes_u64(head + GLOBALS_SCHED_G) == address && lo <= hi;
+}
+
+/* True when ADDRESS names itself as a g does. */
+bool globals_is_g(struct globals_search *search, uint64_t address)
+{
+    uint8_t head[GLOBALS_HEAD_SIZE];
+    return address != 0 && (address & 7) == 0 &&
+           peek_read(&search->peek, address, head, sizeof head) && globals_is_head(head, address);
 }
 
 /* Visits the words of [START, END). */

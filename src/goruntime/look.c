@@ -8,8 +8,8 @@
 
 enum {
     LOOK_BATCH_MIN = 512,
-    LOOK_BATCH_MAX = 4096,
-    LOOK_BATCHES_PER_WORKER = 4,
+    LOOK_BATCH_MAX = 1024, /* whose records stay in the nearest caches while they are worked on */
+    LOOK_BATCHES_PER_WORKER = 8,
     LOOK_WORKERS_MAX = 16,
     LOOK_PARKED_MAX = 1 << 14, /* waits that are resolved at once */
     LOOK_CACHE_SIZE = 1 << 20

@@ -54,10 +54,10 @@ static const char *const self_check_texts[SELF_CHECK_ODDITIES] = {
 struct self_check_state {
     struct image *image;
     const struct layout *layout;
-    struct peek peek;
     size_t checked;
     size_t counts[SELF_CHECK_ODDITIES];
-    size_t sudogs;
+    struct gather_item sudogs[SELF_CHECK_SUDOGS]; /* their g words; the tag is the g's address */
+    size_t sudog_count;
     uint64_t ids[SELF_CHECK_SAMPLE];
     size_t id_count;
 };
@@ -99,14 +99,12 @@ static enum self_check_oddity self_check_parked(struct self_check_state *state, 
         return SELF_CHECK_REASON;
     }
     uint64_t waiting = self_check_u64(g, layout->g.waiting);
-    if (waiting != 0 && state->sudogs < SELF_CHECK_SUDOGS) {
-        state->sudogs++;
-        uint64_t back;
-        if ((waiting & 7) != 0 ||
-            !peek_u64(&state->peek, waiting + (uint64_t)layout->sudog.g, &back) ||
-            back != address) {
-            return SELF_CHECK_WAITING;
-        }
+    if ((waiting & 7) != 0) {
+        return SELF_CHECK_WAITING;
+    }
+    if (waiting != 0 && state->sudog_count < SELF_CHECK_SUDOGS) {
+        state->sudogs[state->sudog_count++] =
+            (struct gather_item){.address = waiting + (uint64_t)layout->sudog.g, .tag = address};
     }
     return SELF_CHECK_FINE;
 }
@@ -151,7 +149,19 @@ static struct error *self_check_visit(void *context, const struct gather_item *i
         bytes == NULL ? SELF_CHECK_UNREADABLE : self_check_g(state, item->address, bytes);
     state->checked++;
     state->counts[oddity]++;
-    return peek_error(&state->peek);
+    return NULL;
+}
+
+/* Takes the g word of one sudog, whose g was fine so far. */
+static struct error *self_check_visit_sudog(void *context, const struct gather_item *item,
+                                            const uint8_t *bytes)
+{
+    struct self_check_state *state = context;
+    if (bytes == NULL || bytes_u64(bytes) != item->tag) {
+        state->counts[SELF_CHECK_FINE]--;
+        state->counts[SELF_CHECK_WAITING]++;
+    }
+    return NULL;
 }
 
 /* Ascending. */
@@ -172,6 +182,23 @@ static void self_check_ids(struct self_check_state *state)
     }
 }
 
+/* The blocks to sample of an array of COUNT pointers at ARRAY, read to WORDS; returns how many. */
+static size_t self_check_plan(uint64_t array, uint64_t count, uint8_t *words,
+                              struct target_range *ranges)
+{
+    uint64_t block = SELF_CHECK_SAMPLE / SELF_CHECK_BLOCKS;
+    uint64_t blocks = count <= SELF_CHECK_SAMPLE ? (count + block - 1) / block : SELF_CHECK_BLOCKS;
+    for (uint64_t i = 0; i < blocks; i++) {
+        uint64_t first =
+            count <= SELF_CHECK_SAMPLE ? i * block : (count - block) * i / (blocks - 1);
+        uint64_t size = count - first < block ? count - first : block;
+        ranges[i] = (struct target_range){.address = array + first * 8,
+                                          .size = (size_t)size * 8,
+                                          .destination = words + i * block * 8};
+    }
+    return (size_t)blocks;
+}
+
 /* Addresses of sampled g's into ITEMS (room for SELF_CHECK_SAMPLE). */
 static struct error *self_check_sample(struct target *target,
                                        const struct goruntime_globals *globals,
@@ -188,21 +215,17 @@ static struct error *self_check_sample(struct target *target,
     if (count > SELF_CHECK_GS_MAX || array > UINT64_MAX - count * 8) {
         return error_create(ERROR_CORRUPT, "the list of goroutines has an impossible length");
     }
-    uint64_t block = SELF_CHECK_SAMPLE / SELF_CHECK_BLOCKS;
-    uint64_t blocks = count <= SELF_CHECK_SAMPLE ? (count + block - 1) / block : SELF_CHECK_BLOCKS;
-    for (uint64_t i = 0; i < blocks; i++) {
-        uint64_t first =
-            count <= SELF_CHECK_SAMPLE ? i * block : (count - block) * i / (blocks - 1);
-        uint64_t size = count - first < block ? count - first : block;
-        uint8_t words[SELF_CHECK_SAMPLE / SELF_CHECK_BLOCKS * 8];
-        if (!peek_read(&peek, array + first * 8, words, (size_t)size * 8)) {
-            continue;
-        }
-        for (uint64_t k = 0; k < size; k++) {
-            items[(*ret)++].address = bytes_u64(words + k * 8);
+    uint8_t words[SELF_CHECK_SAMPLE * 8];
+    struct target_range ranges[SELF_CHECK_BLOCKS];
+    size_t blocks = self_check_plan(array, count, words, ranges);
+    TRY(target_read_ranges(target, ranges, blocks));
+    for (size_t i = 0; i < blocks; i++) {
+        bool whole = ranges[i].done == ranges[i].size;
+        for (size_t k = 0; whole && k < ranges[i].size; k += 8) {
+            items[(*ret)++].address = bytes_u64(ranges[i].destination + k);
         }
     }
-    return peek_error(&peek);
+    return NULL;
 }
 
 /* Checks one row. */
@@ -217,10 +240,11 @@ struct error *self_check_row(struct target *target, struct image *image,
     }
     state->image = image;
     state->layout = layout;
-    state->peek.target = target;
     size_t count;
     TRY(self_check_sample(target, globals, items, &count));
     TRY(gather_visit(target, items, count, (size_t)layout->g.size, self_check_visit, state));
+    TRY(gather_visit(target, state->sudogs, state->sudog_count, sizeof(uint64_t),
+                     self_check_visit_sudog, state));
     self_check_ids(state);
     if (state->id_count == 0) { /* the runtime's own never end */
         state->counts[SELF_CHECK_DEAD] = state->checked;

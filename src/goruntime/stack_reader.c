@@ -160,9 +160,11 @@ static struct error *stack_reader_leave(struct stack_reader *reader, struct stac
 static struct error *stack_reader_step(struct stack_reader *reader, struct stack_walk *walk,
                                        bool *go_on)
 {
-    uint32_t next;
+    uint32_t next = stack_trie_again(&reader->trie, walk->node, walk->pc);
     *go_on = false;
-    TRY(stack_trie_step(&reader->trie, walk->node, walk->pc, &next));
+    if (next == 0) {
+        TRY(stack_trie_step(&reader->trie, walk->node, walk->pc, &next));
+    }
     const struct stack_node *node = &reader->trie.nodes.items[next];
     if (next == 0 || node->end == UNWIND_FOREIGN) {
         return NULL;

@@ -147,13 +147,8 @@ static struct error *stack_trie_add(struct stack_trie *trie, uint32_t parent, ui
 /* Finds or makes a node. */
 struct error *stack_trie_step(struct stack_trie *trie, uint32_t node, uint64_t pc, uint32_t *ret)
 {
-    uint32_t last = trie->nodes.items[node].last_child;
-    if (last != 0 && trie->nodes.items[last].pc == pc) {
-        *ret = last;
-        return NULL;
-    }
-    uint32_t *slot = stack_trie_slot(trie, node, pc);
-    if (*slot == 0) {
+    *ret = *stack_trie_slot(trie, node, pc);
+    if (*ret == 0) {
         if (trie->nodes.count >= trie->capacity / 4 * 3) {
             TRY(stack_trie_grow(trie));
         }
@@ -163,7 +158,6 @@ struct error *stack_trie_step(struct stack_trie *trie, uint32_t node, uint64_t p
         }
         *stack_trie_slot(trie, node, pc) = *ret;
     }
-    *ret = *stack_trie_slot(trie, node, pc);
     trie->nodes.items[node].last_child = *ret;
     return NULL;
 }

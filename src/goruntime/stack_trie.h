@@ -55,6 +55,13 @@ static inline uint32_t stack_trie_root(enum unwind_origin origin)
     return 1 + (uint32_t)origin;
 }
 
+/* The node for PC outside of NODE when that is what was looked up last there, else 0. */
+static inline uint32_t stack_trie_again(const struct stack_trie *trie, uint32_t node, uint64_t pc)
+{
+    uint32_t last = trie->nodes.items[node].last_child;
+    return last != 0 && trie->nodes.items[last].pc == pc ? last : 0;
+}
+
 /* The node for PC outside of NODE, made when new; *RET is 0 when PC is in no Go function, its
  * tables are broken, or the trie holds as many nodes as it may (16 million). Makes room that moves
  * nodes. */

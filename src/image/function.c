@@ -7,6 +7,7 @@
 
 #include "base/bytes.h"
 #include "image/function_table.h"
+#include <string.h>
 
 enum { FUNCTION_FTAB_ENTRY = 8 };
 
@@ -50,6 +51,21 @@ const char *function_ftab_name(const struct module *module, size_t index)
     }
     return module_string(module->tables.funcnametab,
                          bytes_u32(record + module->layout->func.name_off));
+}
+
+/* Looks no further into the name than that. */
+bool function_ftab_is_runtime(const struct module *module, size_t index)
+{
+    uint32_t offset;
+    const uint8_t *record = function_record(module, index, &offset);
+    if (record == NULL) {
+        return false;
+    }
+    struct image_bytes names = module->tables.funcnametab;
+    size_t size = strlen(FUNCTION_RUNTIME_PREFIX);
+    uint64_t at = bytes_u32(record + module->layout->func.name_off);
+    return at < names.size && size < names.size - at &&
+           memcmp(names.data + at, FUNCTION_RUNTIME_PREFIX, size) == 0;
 }
 
 /* Every field, the lists behind the record included in the check. */

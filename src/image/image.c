@@ -293,6 +293,7 @@ void image_destroy(struct image *image)
     }
     vector_deinit(&image->modules);
     function_name_index_destroy(image->names);
+    function_name_index_destroy(image->runtime_names);
     memory_deinit(&image->memory);
     free(image->build_info_storage);
     free(image->go_version);

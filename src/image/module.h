@@ -60,7 +60,8 @@ struct image {
     char *build_info_storage;
     char *go_version;
     char *build_id;
-    struct function_name_index *names; /* NULL until a function is looked for by name */
+    struct function_name_index *names;         /* NULL until a function is looked for by name */
+    struct function_name_index *runtime_names; /* of package runtime, likewise */
 };
 
 /* True when the words could be the start of a moduledata; a quick look that few data pass. BYTES

@@ -9,7 +9,7 @@
 #include <string.h>
 
 enum {
-    GATHER_BUFFER = 512 << 10,      /* bytes of one window */
+    GATHER_BUFFER = 128 << 10,      /* bytes of one window */
     GATHER_RANGES = 1024,           /* ranges of one window: one call of process_vm_readv */
     GATHER_GAP = 4096,              /* bytes between objects that are cheaper read than left out */
     GATHER_SINGLE_BUFFER = 1 << 20, /* bytes of one batch of single objects */

@@ -118,6 +118,8 @@ static void test_find_name(void **state)
     assert_error(function_find_name(guarded.image, "main.bet", &function), ERROR_NOT_FOUND);
     assert_error(function_find_name(guarded.image, "main.gamma", &function), ERROR_NOT_FOUND);
     assert_error(function_find_name(guarded.image, "", &function), ERROR_NOT_FOUND);
+    assert_error(function_find_name(guarded.image, "runtime.", &function), ERROR_NOT_FOUND);
+    assert_error(function_find_name(guarded.image, "runtime.beta", &function), ERROR_NOT_FOUND);
     test_guarded_deinit(&guarded);
     size_t name_off = (size_t)fixture.layout->func.name_off;
     uint32_t alpha = 1; /* the names start behind an empty one */
@@ -316,6 +318,15 @@ static void test_unterminated(void **state)
     image_fixture_init(&fixture, test_row(22));
     fixture.funcnametab.size--; /* runtime.schedinit is last */
     test_expect_broken(&fixture, FIXTURE_SCHEDINIT, ERROR_CORRUPT);
+    for (size_t cut = 0; cut < sizeof "runtime.schedinit"; cut++) {
+        struct guarded guarded;
+        struct function function;
+        test_guarded_init(&guarded, &fixture);
+        assert_error(function_find_name(guarded.image, "runtime.schedinit", &function),
+                     ERROR_NOT_FOUND);
+        test_guarded_deinit(&guarded);
+        fixture.funcnametab.size--;
+    }
     image_fixture_init(&fixture, test_row(22));
     fixture.filetab.size--; /* /src/g.go is last */
     test_expect_broken(&fixture, FIXTURE_BETA + 0x50, ERROR_CORRUPT);
@@ -413,6 +424,9 @@ static struct error *test_exhaust(void *context)
     struct function function;
     TRY(image_create_from_tables(&tables, fixture->layout, &image));
     struct error *error = function_find_name(image, "main.beta", &function);
+    if (error == NULL) {
+        error = function_find_name(image, "runtime.schedinit", &function);
+    }
     image_destroy(image);
     return error;
 }
