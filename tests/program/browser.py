@@ -91,12 +91,13 @@ class Browser:
         return [entry["message"] for entry in self.call("POST", "/se/log", {"type": "browser"})]
 
     def requests(self):
-        """The addresses that were requested since it was last asked, but for the browser's own first page."""
+        """The addresses that were requested since it was last asked, but for the browser's own first page, and what
+        fetches nothing."""
         messages = [json.loads(entry["message"])["message"]
                     for entry in self.call("POST", "/se/log", {"type": "performance"})]
         return [message["params"]["request"]["url"] for message in messages
                 if message["method"] == "Network.requestWillBeSent"
-                and not message["params"]["request"]["url"].startswith("chrome")]
+                and not message["params"]["request"]["url"].startswith(("chrome", "data:"))]
 
 
 def command(port, method, path, body=None):
