@@ -36,7 +36,8 @@ struct bulk {
 /* Allocates the buffers. */
 struct error *bulk_create(struct target *target, struct bulk **ret)
 {
-    _Static_assert((size_t)BULK_CAPACITY <= BULK_PIECE_MAX, "a batch is no larger than a piece");
+    _Static_assert((size_t)BULK_CAPACITY <= (size_t)BULK_PIECE_MAX,
+                   "a batch is no larger than a piece");
     struct bulk *bulk = calloc(1, sizeof *bulk);
     uint8_t *buffer = malloc(2 * (size_t)BULK_PIECE_MAX);
     if (bulk == NULL || buffer == NULL) {

@@ -18,6 +18,7 @@ struct group_key {
 /* What struct group does not hold. */
 struct group_extra {
     uint32_t start;    /* function, the rest of the key */
+    uint32_t follow;   /* number of the group that came after this one last */
     uint64_t smallest; /* id among the members */
 };
 
@@ -164,6 +165,26 @@ static inline void group_count(struct group *group, const struct snapshot_gorout
     }
 }
 
+/* Moves *NUMBER from the group of one goroutine to that of the next, which has KEY: often the same,
+ * or, as programs start goroutines in rounds, the one that followed before. */
+static inline struct error *group_find(struct group_table *table, const struct group_key *key,
+                                       uint32_t *number)
+{
+    if (table->groups.count == 0) {
+        return group_table_find(table, key, number);
+    }
+    if (group_matches(table, *number, key)) {
+        return NULL;
+    }
+    uint32_t last = *number;
+    *number = table->extras.items[last].follow;
+    if (!group_matches(table, *number, key)) {
+        TRY(group_table_find(table, key, number));
+        table->extras.items[last].follow = *number;
+    }
+    return NULL;
+}
+
 /* Finds each goroutine's group; NUMBERS is by position in the selection. */
 static struct error *group_assign(struct group_table *table, const struct snapshot *snapshot,
                                   const uint32_t *selection, size_t count, uint32_t *numbers)
@@ -175,9 +196,7 @@ static struct error *group_assign(struct group_table *table, const struct snapsh
         const struct snapshot_goroutine *goroutine =
             &goroutines[selection == NULL ? i : selection[i]];
         struct group_key key = group_key(goroutine);
-        if (table->groups.count == 0 || !group_matches(table, number, &key)) {
-            TRY(group_table_find(table, &key, &number));
-        }
+        TRY(group_find(table, &key, &number));
         group_count(&table->groups.items[number], goroutine);
         uint64_t *smallest = &table->extras.items[number].smallest;
         *smallest = goroutine->id < *smallest ? goroutine->id : *smallest;

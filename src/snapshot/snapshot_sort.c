@@ -57,19 +57,34 @@ static struct snapshot_sort_pair *snapshot_sort_pairs(struct snapshot_sort_pair 
     return pairs;
 }
 
+/* Asks for the record that will be needed some steps on; *AHEAD is its place and moves on. */
+static inline void snapshot_sort_prefetch(const struct snapshot_goroutine *goroutines,
+                                          const uint32_t *order, size_t *ahead)
+{
+    *ahead = order[*ahead];
+    __builtin_prefetch(&goroutines[*ahead].id);
+    __builtin_prefetch(&goroutines[*ahead].wait_reason); /* the last: it may be in another line */
+}
+
 /* Moves each record to its place: ORDER[i] is where the record for place i is now. Places done are
  * marked by themselves. */
 static void snapshot_sort_permute(struct snapshot_goroutine *goroutines, uint32_t *order,
                                   size_t count)
 {
+    enum { AHEAD = 8 };
     for (size_t start = 0; start < count; start++) {
         if (order[start] == start) {
             continue;
         }
         struct snapshot_goroutine first = goroutines[start];
         size_t place = start;
+        size_t ahead = start;
+        for (int i = 0; i < AHEAD; i++) {
+            snapshot_sort_prefetch(goroutines, order, &ahead);
+        }
         while (order[place] != start) {
             size_t from = order[place];
+            snapshot_sort_prefetch(goroutines, order, &ahead);
             goroutines[place] = goroutines[from];
             order[place] = (uint32_t)place;
             place = from;
