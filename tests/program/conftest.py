@@ -136,11 +136,16 @@ class Program:
                                         stdout=subprocess.PIPE, env=environment, **popen)
         self.pid = self.process.pid
         self._rest = b""
+        said = []
         try:
             while True:
                 line = self.read_line(timeout)
                 if line.startswith(ready):
                     break
+                said.append(line)
+        except AssertionError as problem:
+            self.end()
+            raise AssertionError("\n".join([str(problem), "it said:", *said])) from problem
         except BaseException:
             self.end()
             raise

@@ -94,6 +94,7 @@ KERNELS = {
     "syncthing4829": ([28], "locked for writing, then for reading"),
     "syncthing5795": ([4], "it waits for a channel that only itself would close, later")}
 KERNEL_TRIES = 5  # some get stuck by bad luck only
+STARTS = 4
 
 
 class Answer:
@@ -148,9 +149,19 @@ def watch(program, result, duration, every, pause):
     return json.loads(result.read_text())["findings"]
 
 
+def begin(binary, cause):
+    """The program of CAUSE, stuck; one in which it did not come to that, as the race may have it, is begun anew."""
+    for _ in range(STARTS - 1):
+        try:
+            return Program([binary, cause.id])
+        except AssertionError as problem:
+            print(f"{cause}: {problem}")
+    return Program([binary, cause.id])
+
+
 def ask(binary, cause, scratch):
     """What is named for CAUSE."""
-    with Program([binary, cause.id]) as program:
+    with begin(binary, cause) as program:
         function = program.words[1]
         answer = Answer(cause, look(program), function)
         for number, how in enumerate(WATCHES if not answer.found else []):
