@@ -118,7 +118,7 @@ struct error *survey_explain_doubt(const struct invocation *invocation,
                                    const struct finding_list *findings)
 {
     CLEANUP(string_builder_deinit) struct string_builder line = {0};
-    const char *reason = leak_reason_text(LEAK_REASON_IN_TRANSIT); /* what is no finding */
+    const char *reason = leak_reason_text(LEAK_REASON_IN_TRANSIT); /* who is in no finding */
     for (size_t i = findings->count; i-- > 0;) {
         if (findings->items[i].verdict == LEAK_VERDICT_UNKNOWN) {
             reason = leak_reason_text(findings->items[i].reason);

@@ -18,8 +18,6 @@ import programs
 
 READY_SECONDS = 60
 CLIENTS = 4
-BUSY = (503, 504)
-BUSY_TRIES = 4
 
 
 def free_port():
@@ -73,13 +71,10 @@ class Load:
 
 
 def ask(connection, method, path, body=None, headers=None):
-    """The body of the answer, which must be 200; a server to which the machine is too slow is asked again."""
-    for _ in range(BUSY_TRIES):
-        connection.request(method, path, body=body, headers=headers or {})
-        answer = connection.getresponse()
-        text = answer.read()
-        if answer.status not in BUSY:
-            break
+    """The body of the answer, which must be 200."""
+    connection.request(method, path, body=body, headers=headers or {})
+    answer = connection.getresponse()
+    text = answer.read()
     assert answer.status == 200, (path, answer.status, text[:200])
     return text
 

@@ -44,7 +44,7 @@ def moments(unpark, path):
 
 def without_time(value):
     """VALUE without what differs between two looks at the same thing: when, how long, how old."""
-    skip = {"source", "notes", "taken_at", "read_ns", "stopped_ns", "threads", "age", "age_ns", "due_ns", "pid"}
+    skip = {"source", "taken_at", "read_ns", "stopped_ns", "threads", "age", "age_ns", "due_ns", "pid"}
     if isinstance(value, dict):
         return {key: without_time(item) for key, item in value.items() if key not in skip}
     if isinstance(value, list):
