@@ -56,7 +56,7 @@ load: all ## look for false proofs in real servers under load, LOAD_SECONDS (180
 	UNPARK_LOAD_SECONDS=$(LOAD_SECONDS) python3 -m pytest -s -q tests/program/test_real_leaks.py
 
 bench: all ## measure speed and memory beside the peers that are installed
-	@ninja -C $(BUILD) --quiet bench-floor
+	@ninja -C $(BUILD) --quiet bench-floor bench-launch
 	@bench/run.py
 
 fuzz: ## fuzz every parser for FUZZ_SECONDS (60) each
