@@ -3,12 +3,13 @@
  * C code may legally hold pointers to pinned Go objects (cgo's rules), so in programs with C code
  * every writable word that is not known to be something else counts. Known: Go's heap and module
  * sections; mappings that the runtime named "Go: ..." (1.25 on; differently named mappings are
- * never merged); the part of a system stack below the stack pointer, or the frames of the runtime
- * on it while its thread rests, which are dead but full of old words. */
+ * never merged); buffers of the collector; the part of a system stack below the stack pointer, or
+ * the frames of the runtime on it while its thread rests, which are dead but full of old words. */
 #include "goruntime/roots_foreign.h"
 #include "base/bytes.h"
 #include "base/cleanup.h"
 #include "base/vector.h"
+#include "goruntime/collector_buffers.h"
 #include "goruntime/heap_internal.h"
 #include "goruntime/internal.h"
 #include "goruntime/roots_rest.h"
@@ -276,6 +277,18 @@ static struct error *foreign_exclude_spans(struct foreign *foreign)
     return NULL;
 }
 
+/* Leaves out buffers of the collector, which are full of addresses that nobody uses any more. */
+static struct error *foreign_exclude_collector(struct foreign *foreign)
+{
+    CLEANUP_FREE struct copy_range *buffers = NULL;
+    size_t count = 0;
+    TRY(collector_buffers_find(foreign->runtime, &buffers, &count));
+    for (size_t i = 0; i < count; i++) {
+        TRY(foreign_exclude(foreign, buffers[i].address, buffers[i].address + buffers[i].size));
+    }
+    return NULL;
+}
+
 /* Orders ranges by start. */
 static int foreign_compare(const void *left, const void *right)
 {
@@ -320,6 +333,7 @@ static struct error *foreign_collect(struct foreign *foreign)
     TRY(foreign_exclude_modules(foreign));
     TRY(foreign_exclude_arenas(foreign));
     TRY(foreign_exclude_spans(foreign));
+    TRY(foreign_exclude_collector(foreign));
     TRY(foreign_exclude_stacks(foreign));
     if (foreign->excluded.count > 0) {
         qsort(foreign->excluded.items, foreign->excluded.count, sizeof *foreign->excluded.items,
