@@ -93,21 +93,42 @@ static struct wait_coroutine *coroutine_waiter(struct coroutine_rest *rest, uint
     return item != NULL ? &rest->items[*item] : NULL;
 }
 
+/* Reads the end of ITEM's stack to the end of WORDS; returns how many bytes of it. Of a copy, what
+ * is below the stack pointer may not be there. */
+static uint64_t coroutine_read_bottom(struct coroutine_rest *rest,
+                                      const struct wait_coroutine *item,
+                                      uint8_t words[COROUTINE_BOTTOM_WORDS * 8])
+{
+    uint64_t most = COROUTINE_BOTTOM_WORDS * 8;
+    if (item->stack_hi <= item->stack_lo) {
+        return 0;
+    }
+    uint64_t size = item->stack_hi - item->stack_lo;
+    size = size < most ? size & ~7ull : most;
+    if (peek_read(&rest->peek, item->stack_hi - size, words + most - size, (size_t)size)) {
+        return size;
+    }
+    uint64_t got = 0;
+    while (got < size &&
+           peek_read(&rest->peek, item->stack_hi - got - 8, words + most - got - 8, 8)) {
+        got += 8;
+    }
+    return got;
+}
+
 /* Finds the coro that ITEM was made for and who waits in it, or NULL. */
 static struct wait_coroutine *coroutine_find(struct coroutine_rest *rest,
                                              struct wait_coroutine *item)
 {
     struct wait_coroutine *waiter = coroutine_waiter(rest, item->coroarg);
     item->coro = item->coroarg;
-    uint8_t words[COROUTINE_BOTTOM_WORDS * 8];
-    uint64_t size = item->stack_hi - item->stack_lo;
-    size = size < sizeof words ? size & ~7ull : sizeof words;
-    if (waiter != NULL || item->stack_hi <= item->stack_lo ||
-        !peek_read(&rest->peek, item->stack_hi - size, words, (size_t)size)) {
+    if (waiter != NULL) {
         return waiter;
     }
-    for (uint64_t at = size; at >= 8 && waiter == NULL; at -= 8) {
-        item->coro = bytes_u64(words + at - 8);
+    uint8_t words[COROUTINE_BOTTOM_WORDS * 8];
+    uint64_t size = coroutine_read_bottom(rest, item, words);
+    for (uint64_t got = 8; got <= size && waiter == NULL; got += 8) {
+        item->coro = bytes_u64(words + sizeof words - got);
         bool stack = item->coro >= item->stack_lo && item->coro < item->stack_hi;
         waiter = stack ? NULL : coroutine_waiter(rest, item->coro);
     }
