@@ -28,10 +28,11 @@ struct sudogs {
     VECTOR(uint64_t) found;
     VECTOR(uint64_t) waiters;
     VECTOR(uint64_t) tree; /* nodes of the treap still to visit */
+    bool torn;             /* something could not be followed */
 };
 
 /* Reads a word at ADDRESS; 0 when it cannot. */
-static inline uint64_t sudogs_word(const struct sudogs *sudogs, uint64_t address)
+static inline uint64_t sudogs_word(struct sudogs *sudogs, uint64_t address)
 {
     const uint8_t *view = heap_view(sudogs->heap, address, 8);
     if (view != NULL) {
@@ -41,6 +42,7 @@ static inline uint64_t sudogs_word(const struct sudogs *sudogs, uint64_t address
     struct error *error = target_read(sudogs->target, address, word, sizeof word);
     if (error != NULL) {
         error_destroy(error);
+        sudogs->torn = true;
         return 0;
     }
     return bytes_u64(word);
@@ -51,6 +53,7 @@ static struct error *sudogs_chain(struct sudogs *sudogs, uint64_t first, int32_t
 {
     while (first != 0) {
         if (sudogs->found.count >= SUDOGS_MAX) {
+            sudogs->torn = true;
             return NULL;
         }
         TRY(vector_append(&sudogs->found, first));
@@ -75,6 +78,7 @@ static struct error *sudogs_treap(struct sudogs *sudogs, uint64_t root)
             continue;
         }
         if (visited >= SUDOGS_MAX || sudogs->found.count >= SUDOGS_MAX) {
+            sudogs->torn = true;
             return NULL;
         }
         TRY(sudogs_chain(sudogs, node, layout->sudog.waitlink, true));
@@ -86,7 +90,22 @@ static struct error *sudogs_treap(struct sudogs *sudogs, uint64_t root)
     return NULL;
 }
 
-/* Adds what the goroutines and conds of SNAPSHOT and the semaphore table link. */
+/* Adds what the semaphore table links; *RET: all of it. */
+static struct error *sudogs_walk_semaphores(struct sudogs *sudogs, bool *ret)
+{
+    uint64_t table = sudogs->heap->runtime->globals.semtable;
+    sudogs->torn = false;
+    for (size_t i = 0; table != 0 && i < SUDOGS_SEMAPHORE_ROOTS; i++) {
+        uint64_t root = table + i * (uint64_t)(uint32_t)sudogs->layout->sema_root_stride;
+        bool locked = sudogs_word(sudogs, root) != 0; /* then a branch may hang nowhere */
+        sudogs->torn = sudogs->torn || locked;
+        TRY(sudogs_treap(sudogs, sudogs_word(sudogs, root + SUDOGS_TREAP)));
+    }
+    *ret = table != 0 && !sudogs->torn;
+    return NULL;
+}
+
+/* Adds what the goroutines and conds of SNAPSHOT link. */
 static struct error *sudogs_walk(struct sudogs *sudogs, const struct snapshot *snapshot)
 {
     const struct layout *layout = sudogs->layout;
@@ -105,11 +124,6 @@ static struct error *sudogs_walk(struct sudogs *sudogs, const struct snapshot *s
             TRY(sudogs_chain(sudogs, sudogs_word(sudogs, object->address + SUDOGS_COND_HEAD),
                              layout->sudog.next, true));
         }
-    }
-    uint64_t table = sudogs->heap->runtime->globals.semtable;
-    for (size_t i = 0; table != 0 && i < SUDOGS_SEMAPHORE_ROOTS; i++) {
-        uint64_t root = table + i * (uint64_t)(uint32_t)layout->sema_root_stride;
-        TRY(sudogs_treap(sudogs, sudogs_word(sudogs, root + SUDOGS_TREAP)));
     }
     return NULL;
 }
@@ -133,13 +147,17 @@ struct error *sudogs_collect(const struct heap *heap, const struct snapshot *sna
                              struct sudogs_found *ret)
 {
     struct sudogs sudogs = sudogs_of(heap);
+    bool known = false;
     struct error *error = sudogs_walk(&sudogs, snapshot);
+    if (error == NULL) {
+        error = sudogs_walk_semaphores(&sudogs, &known);
+    }
     vector_deinit(&sudogs.tree);
     if (sudogs.waiters.count > 0) {
         qsort(sudogs.waiters.items, sudogs.waiters.count, sizeof(uint64_t), sudogs_compare);
     }
     *ret = (struct sudogs_found){sudogs.found.items, sudogs.found.count, sudogs.waiters.items,
-                                 sudogs.waiters.count};
+                                 sudogs.waiters.count, known};
     return error;
 }
 
@@ -158,7 +176,7 @@ bool sudogs_has_waiter(const struct sudogs_found *found, uint64_t g)
 
 /* True when SUDOG stands in a queue of its channel: the first is named by the channel, any other by
  * its predecessor. Who takes a sudog out of a queue clears both. */
-static bool sudogs_is_queued(const struct sudogs *sudogs, uint64_t sudog)
+static bool sudogs_is_queued(struct sudogs *sudogs, uint64_t sudog)
 {
     const struct layout *layout = sudogs->layout;
     uint64_t channel = sudogs_word(sudogs, sudog + (uint64_t)(uint32_t)layout->sudog.c);
@@ -176,7 +194,7 @@ static bool sudogs_is_queued(const struct sudogs *sudogs, uint64_t sudog)
 
 bool sudogs_on_channels(const struct heap *heap, uint64_t g)
 {
-    const struct sudogs sudogs = sudogs_of(heap);
+    struct sudogs sudogs = sudogs_of(heap);
     const struct layout *layout = sudogs.layout;
     uint64_t sudog = sudogs_word(&sudogs, g + (uint64_t)(uint32_t)layout->g.waiting);
     size_t cases = 0;

@@ -10,6 +10,7 @@ struct sudogs_found {
     size_t count;
     uint64_t *waiters; /* the g's in the queues of semaphores and condition variables; sorted */
     size_t waiter_count;
+    bool semaphores_known; /* each queue of a semaphore was followed to its end */
 };
 
 /* Finds all sudogs that are linked from waiting goroutines of SNAPSHOT (g.waiting), from the

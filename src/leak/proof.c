@@ -262,6 +262,35 @@ static bool proof_is_queued(const struct proof *proof, const struct sudogs_found
     }
 }
 
+/* True when GOROUTINE, of which no object was found, waits for a semaphore whose queue it is in no
+ * more: whoever waits was queued before. */
+static bool proof_has_left_semaphore(const struct sudogs_found *found,
+                                     const struct snapshot_goroutine *goroutine)
+{
+    switch (proof_class_of((enum wait_reason)goroutine->wait_reason)) {
+    case LEAK_CLASS_MUTEX:
+    case LEAK_CLASS_WAIT_GROUP:
+    case LEAK_CLASS_SEMAPHORE:
+        return found->semaphores_known && !sudogs_has_waiter(found, goroutine->address);
+    default:
+        return false;
+    }
+}
+
+/* True when RESULT, of GOROUTINE, is in doubt only because somebody is waking it. */
+static bool proof_is_doubt_of_waking(const struct proof *proof, const struct sudogs_found *found,
+                                     const struct proof_result *result,
+                                     const struct snapshot_goroutine *goroutine)
+{
+    if (result->verdict != LEAK_VERDICT_UNKNOWN) {
+        return false;
+    }
+    return result->reason == LEAK_REASON_IN_TRANSIT
+               ? proof_is_being_woken(proof->snapshot, goroutine)
+               : result->reason == LEAK_REASON_OBJECT_UNKNOWN &&
+                     proof_has_left_semaphore(found, goroutine);
+}
+
 /* Takes from the candidates who is being woken; in a view of ONE_MOMENT that is no doubt: whoever
  * took it out of the queue goes on and wakes it. */
 static void proof_take_woken(struct proof *proof, const struct sudogs_found *found, size_t index,
@@ -269,10 +298,8 @@ static void proof_take_woken(struct proof *proof, const struct sudogs_found *fou
 {
     struct proof_result *result = &proof->results[index];
     bool dequeued = result->verdict == LEAK_VERDICT_PROVED && !proof_is_queued(proof, found, index);
-    bool certain = one_moment &&
-                   (dequeued || (result->verdict == LEAK_VERDICT_UNKNOWN &&
-                                 result->reason == LEAK_REASON_IN_TRANSIT &&
-                                 proof_is_being_woken(proof->snapshot, &proof->goroutines[index])));
+    bool certain = one_moment && (dequeued || proof_is_doubt_of_waking(proof, found, result,
+                                                                       &proof->goroutines[index]));
     if (certain) {
         *result =
             (struct proof_result){LEAK_VERDICT_WAITING, LEAK_CLASS_NONE, LEAK_REASON_IN_TRANSIT};

@@ -76,7 +76,7 @@ def test_handoff(toolchain, processors, start):
     """Nobody is stuck for longer than it takes to be woken, though often nobody else knows what is handed over. With
     one processor a waker is often interrupted between taking a goroutine out of its queue and waking it."""
     program = start(toolchain.build("handoff", "stripped"), env={"GOMAXPROCS": processors})
-    certain = 0
+    certain = doubts = 0
     for _ in range(HANDOFF_LOOKS):
         found = run_unpark("leaks", program.pid, "--freeze", "always", "--max-stop", "0", "--json")
         assert found.code in (0, 1, 5), found
@@ -85,7 +85,10 @@ def test_handoff(toolchain, processors, start):
         assert wrong == []
         assert program.alive()
         certain += data["summary"]["consistent"]
+        doubts += data["summary"]["consistent"] and data["summary"]["unknown"] > 0
     assert certain > HANDOFF_LOOKS // 2
+    # Who is in no queue any more in a stop is being woken, which is no doubt; few queues cannot be found at such moments.
+    assert doubts <= certain // 3
 
 
 def test_truncated_core(newest, start, tmp_path):
