@@ -9,7 +9,7 @@
 enum cause_proof { CAUSE_PROVABLE, CAUSE_REACHABLE, CAUSE_EVIDENCE, CAUSE_BENIGN };
 
 struct cause {
-    int number;        /* row of the catalogue, 1 to 58; stable */
+    int number;        /* row of the catalogue, 1 to 59; stable */
     const char *id;    /* "result-channel-abandoned"; stable, names docs/causes/<id>.md */
     const char *title; /* "the caller gave up, and nobody receives the result" */
     const char *waker; /* who should have woken it: "the caller's receive" */

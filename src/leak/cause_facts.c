@@ -85,6 +85,8 @@ static uint64_t facts_wait(uint8_t status, uint8_t wait_reason)
         return FACT_IO;
     case WAIT_REASON_SLEEP:
         return FACT_SLEEP;
+    case WAIT_REASON_COROUTINE:
+        return FACT_COROUTINE;
     default:
         return 0;
     }

@@ -70,9 +70,10 @@
 #define FACT_PARTNER_CONDITION FACT(47)
 #define FACT_JOINED FACT(48) /* others wait for a group that these are to finish */
 #define FACT_PEER_SENDS                                                                            \
-    FACT(49) /* another waits for one of the same channels, or to send to one                      \
-              * of its own */
-#define FACT_COUNT 50
+    FACT(49)                    /* another waits for one of the same channels, or to send to one   \
+                                 * of its own */
+#define FACT_COROUTINE FACT(50) /* in yield, or in next, of an iterator */
+#define FACT_COUNT 51
 
 /* Facts about goroutines that are still there, by which alone one that waits behind others can be
  * understood. */

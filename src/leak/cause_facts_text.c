@@ -58,6 +58,7 @@ static const struct cause_facts_words {
     {FACT_PARTNER_CONDITION, "another that refers to it waits for a condition", false},
     {FACT_JOINED, "another waits until it is done", false},
     {FACT_PEER_SENDS, "another waits for the same channel or to send to a different one", false},
+    {FACT_COROUTINE, "a coroutine", true},
     {FACT_NOT_PROVED, "something alive may still wake it", true},
 };
 

@@ -70,6 +70,49 @@ def test_no_leak_hides_behind_what_the_collector_noted(newest, processors, start
     assert found.json()["summary"]["proved"] >= count - 2
 
 
+PULLED = """
+package main
+
+import (
+	"fmt"
+	"io"
+	"iter"
+	"os"
+)
+
+func numbers(yield func(int) bool) {
+	for i := 0; yield(i); i++ {
+	}
+}
+
+// forget takes one number and never says that it needs no more.
+func forget() {
+	next, _ := iter.Pull(iter.Seq[int](numbers))
+	next()
+}
+
+func main() {
+	for i := 0; i < 20; i++ {
+		forget()
+	}
+	fmt.Println("ready", os.Getpid())
+	io.Copy(io.Discard, os.Stdin)
+}
+"""
+
+
+def test_forgotten_iterators_are_proved(toolchain, start):
+    """Of a shallow stack the copy that proves has only the end."""
+    if toolchain.minor < 23:
+        pytest.skip("iter.Pull came with Go 1.23")
+    program = start(toolchain.build_source(PULLED))
+    data = leaks_json(program.pid, "--freeze", "always")
+    assert data["summary"]["proved"] == 20 and data["summary"]["unknown"] == 0
+    assert {(finding["class"], finding["object"]["kind"]) for finding in data["findings"]} == {("coroutine", "coroutine")}
+    assert all(finding["object"]["address"] for finding in data["findings"])
+    assert {finding["causes"][0]["id"] for finding in data["findings"]} == {"iterator-not-stopped"}
+
+
 def test_main_in_select_is_no_leak(service):
     data = leaks_json(service.pid, "--freeze", "always", "--goroutine", 1, codes=(0,))
     assert data["findings"] == [] and data["summary"]["stopped_ns"] > 0

@@ -85,6 +85,9 @@ static void test_best(void **state)
         {"main.export.func1", "io.(*pipe).write", &test_select, LEAK_CLASS_CHANNEL,
          "pipe-not-closed"},
         {"main.walk", NULL, &test_coroutine, LEAK_CLASS_COROUTINE, NULL},
+        {"main.walk", "iter.Pull[...].func1.1", &test_coroutine, LEAK_CLASS_COROUTINE,
+         "iterator-not-stopped"},
+        {"main.walk", "iter.Pull[...].func2", &test_coroutine, LEAK_CLASS_COROUTINE, NULL},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct finding_list list;
