@@ -1,10 +1,20 @@
-/* allglen and allgptr: what the runtime itself reads without a lock (proc.go, atomicAllG). */
+/* allglen and allgptr: what the runtime itself reads without a lock (proc.go, atomicAllG). The
+ * list grows meanwhile, and g's in it are set up: newproc1 lists a new g, and clears sched of one
+ * that it takes again, before it names the g in sched.g. */
 #include "base/bytes.h"
+#include "base/clock.h"
 #include "goruntime/globals_internal.h"
 
-enum { GLOBALS_ALLGS_MAX = 100000000, GLOBALS_ALLGS_SAMPLE = 32 };
+enum {
+    GLOBALS_ALLGS_MAX = 100000000,
+    GLOBALS_ALLGS_SAMPLE = 32,
+    GLOBALS_ALLGS_REFERENCES = 24, /* of an anchor, tried in all pairs */
+    GLOBALS_ALLGS_ATTEMPTS = 4,
+    GLOBALS_ALLGS_PAUSE_NS = 1000000
+};
 
-/* Functions that read the pair, best first; with inlining off only the second does. */
+/* Functions that read the pair, the length first; best first; with inlining off only the second
+ * does. */
 static const char *const globals_allgs_anchors[] = {
     "runtime.forEachGRace",
     "runtime.atomicAllG",
@@ -70,7 +80,16 @@ static bool globals_allgs_sample(struct globals_search *search, uint64_t array, 
     return good > 0 && sample - good <= 2 + sample / 8;
 }
 
-/* How well an array of COUNT pointers at ARRAY passes as allgs. */
+/* True when a g is at ADDRESS, or one that is being set up. */
+static bool globals_allgs_has_g(struct globals_search *search, uint64_t address)
+{
+    uint8_t head[GLOBALS_HEAD_SIZE];
+    return address != 0 && (address & 7) == 0 &&
+           peek_read(&search->peek, address, head, sizeof head) &&
+           (globals_is_head(head, address) || globals_is_head(head, 0));
+}
+
+/* True when an array of COUNT pointers at ARRAY passes as allgs. */
 static bool globals_allgs_fit(struct globals_search *search, uint64_t array, uint64_t count)
 {
     if (count == 0 || count > GLOBALS_ALLGS_MAX || array == 0 || (array & 7) != 0 ||
@@ -78,39 +97,42 @@ static bool globals_allgs_fit(struct globals_search *search, uint64_t array, uin
         return false;
     }
     uint64_t last;
-    if (!peek_u64(&search->peek, array + (count - 1) * 8, &last) || !globals_is_g(search, last)) {
+    if (!peek_u64(&search->peek, array + (count - 1) * 8, &last) ||
+        !globals_allgs_has_g(search, last)) {
         return false; /* a capacity, not a length */
     }
     return globals_allgs_sample(search, array, count);
 }
 
-/* True when the words at LENGTH and POINTER pass as allglen and allgptr. */
-static bool globals_allgs_pair(struct globals_search *search, uint64_t length, uint64_t pointer)
+/* The length when the words at LENGTH and POINTER pass as allglen and allgptr, else 0. */
+static uint64_t globals_allgs_pair(struct globals_search *search, uint64_t length, uint64_t pointer)
 {
     uint64_t count;
     uint64_t array;
-    return length != pointer && peek_u64(&search->peek, length, &count) &&
-           peek_u64(&search->peek, pointer, &array) && globals_allgs_fit(search, array, count);
+    bool fits = length != pointer && peek_u64(&search->peek, length, &count) &&
+                peek_u64(&search->peek, pointer, &array) && globals_allgs_fit(search, array, count);
+    return fits ? count : 0;
 }
 
-/* Tries the references of one anchor, in the order in which the code makes them. */
-static bool globals_allgs_by_anchor(struct globals_search *search,
-                                    const struct globals_references *references,
-                                    struct goruntime_globals *globals)
+/* Finds the pair among the first REFERENCES, at most COUNT, of an anchor: of those that pass the
+ * longest, as anything that is 1 passes for the length of a list of one. *BEST is its length. */
+static void globals_allgs_best(struct globals_search *search,
+                               const struct globals_references *references, size_t count,
+                               struct goruntime_globals *globals, uint64_t *best)
 {
-    size_t count = references->count < 24 ? references->count : 24;
+    count = references->count < count ? references->count : count;
     for (size_t i = 0; i < count; i++) {
         for (size_t k = 0; k < count; k++) {
             uint64_t length = references->items[i].target;
             uint64_t pointer = references->items[k].target;
-            if (globals_allgs_pair(search, length, pointer)) {
+            uint64_t found = globals_allgs_pair(search, length, pointer);
+            if (found > *best) {
+                *best = found;
                 globals->allglen = length;
                 globals->allgptr = pointer;
-                return true;
             }
         }
     }
-    return false;
 }
 
 /* True when the pair that an anchor reads first is there, but still empty. */
@@ -149,23 +171,44 @@ static bool globals_allgs_visit(void *context, uint64_t address, const uint8_t *
     return true;
 }
 
-/* Finds the pair by anchors, then by looking at every variable. */
+/* Finds the pair among the first COUNT references of each anchor; *FOUND when there is one, *EMPTY
+ * when it is there without a g. */
+static struct error *globals_allgs_by_anchors(struct globals_search *search, size_t count,
+                                              struct goruntime_globals *globals, bool *found,
+                                              bool *empty)
+{
+    struct globals_references references;
+    size_t anchors = sizeof globals_allgs_anchors / sizeof *globals_allgs_anchors;
+    uint64_t best = 0;
+    for (size_t i = 0; i < anchors && best == 0; i++) {
+        TRY(globals_references_init(search, globals_allgs_anchors[i], &references));
+        globals_allgs_best(search, &references, count, globals, &best);
+        *empty = *empty || (best == 0 && globals_allgs_empty(search, &references));
+        TRY(peek_error(&search->peek));
+    }
+    *found = best != 0;
+    return NULL;
+}
+
+/* Finds the pair by the first two references of anchors, which are it as far as we know compilers;
+ * then by all of them; then by looking at every variable. */
 struct error *globals_find_allgs(struct target *target, struct image *image,
                                  struct goruntime_globals *globals)
 {
     struct globals_search search = {
         .image = image, .machine = target_machine(target), .peek = {.target = target}};
-    struct globals_references references;
-    size_t anchors = sizeof globals_allgs_anchors / sizeof *globals_allgs_anchors;
+    unsigned attempts = target_kind(target) == TARGET_KIND_LIVE ? GLOBALS_ALLGS_ATTEMPTS : 1;
     bool empty = false;
-    for (size_t i = 0; i < anchors; i++) {
-        TRY(globals_references_init(&search, globals_allgs_anchors[i], &references));
-        bool found = globals_allgs_by_anchor(&search, &references, globals);
-        empty = empty || (!found && globals_allgs_empty(&search, &references));
-        TRY(peek_error(&search.peek));
-        if (found) {
-            return NULL;
-        }
+    bool found = false;
+    for (unsigned i = 0; i < attempts && !found && !empty; i++) {
+        clock_sleep(i * (uint64_t)GLOBALS_ALLGS_PAUSE_NS);
+        TRY(globals_allgs_by_anchors(&search, 2, globals, &found, &empty));
+    }
+    if (!found) {
+        TRY(globals_allgs_by_anchors(&search, GLOBALS_ALLGS_REFERENCES, globals, &found, &empty));
+    }
+    if (found) {
+        return NULL;
     }
     struct globals_allgs_scan scan = {.search = &search, .globals = globals};
     TRY(globals_visit_words(&search, globals_allgs_visit, &scan));

@@ -36,9 +36,6 @@ bool globals_is_variable(const struct image *image, uint64_t address, bool bss_o
  * is itself and its stack is one. */
 bool globals_is_head(const uint8_t *head, uint64_t address);
 
-/* The same for what is read at ADDRESS. */
-bool globals_is_g(struct globals_search *search, uint64_t address);
-
 /* Calls VISIT for every aligned word of every module's variables, as long as it returns true. */
 typedef bool globals_word_visitor(void *context, uint64_t address, const uint8_t *bytes,
                                   size_t left);

@@ -93,14 +93,6 @@ bool globals_is_head(const uint8_t *head, uint64_t address)
     return bytes_u64(head + GLOBALS_SCHED_G) == address && lo <= hi;
 }
 
-/* True when ADDRESS names itself as a g does. */
-bool globals_is_g(struct globals_search *search, uint64_t address)
-{
-    uint8_t head[GLOBALS_HEAD_SIZE];
-    return address != 0 && (address & 7) == 0 &&
-           peek_read(&search->peek, address, head, sizeof head) && globals_is_head(head, address);
-}
-
 /* Visits the words of [START, END). */
 static bool globals_visit_range(struct globals_search *search, uint64_t start, uint64_t end,
                                 uint8_t *buffer, globals_word_visitor *visit, void *context)

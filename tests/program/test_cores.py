@@ -1,5 +1,6 @@
 """Core files: the same process as a core says the same as live; what is missing or wrong is said."""
 
+import array
 import os
 import pathlib
 import resource
@@ -284,6 +285,46 @@ def test_no_proof_from_a_truncated_core(orphan, tmp_path):
     assert answer["summary"]["proved"] == 0 and answer["summary"]["unknown"] > 0
     assert "ends before the memory" in answer["summary"]["obstacle"]
     assert {finding["reason"] for finding in answer["findings"]} == {"the core is cut off"}
+
+
+SCHED_G = 72  # where sched.g is in a g, of all releases: there it names itself
+
+
+def memory_of(core):
+    """The writable memory in CORE: pairs of address and offset in the file, and the words there."""
+    data = core.read_bytes()
+    first, size, count = struct.unpack_from("<Q14xHH", data, 32)
+    for at in range(first, first + size * count, size):
+        kind, flags, offset, address, _, length = struct.unpack_from("<IIQQQQ", data, at)
+        if kind == 1 and flags & 2:
+            yield address, offset, array.array("Q", data[offset:offset + length // 8 * 8])
+
+
+def newest_g(core):
+    """The offset in CORE of the g that is the last of the longest list of g's."""
+    memory = list(memory_of(core))
+    offsets = {word: offset + i * 8 - SCHED_G for address, offset, words in memory for i, word in enumerate(words)
+               if word == address + i * 8 - SCHED_G}
+    longest, last = 0, None
+    for _, _, words in memory:
+        run = 0
+        for word in words:
+            run = run + 1 if word in offsets else 0
+            if run > longest:
+                longest, last = run, word
+    assert longest > 20
+    return offsets[last]
+
+
+def test_a_goroutine_that_is_just_made_hides_no_other(orphan, tmp_path):
+    """It is listed before it names itself."""
+    path = copy_of(orphan, tmp_path)
+    with open(path, "r+b") as file:
+        file.seek(newest_g(path) + SCHED_G)
+        file.write(bytes(8))
+    result = run_unpark("dump", path, "--exe", orphan.binary, "--format", "go")
+    assert result.code in (0, 5), result
+    assert goroutines(result.out).keys() == goroutines(orphan.answer).keys()
 
 
 HEADERS = {
