@@ -113,6 +113,44 @@ def test_forgotten_iterators_are_proved(toolchain, start):
     assert {finding["causes"][0]["id"] for finding in data["findings"]} == {"iterator-not-stopped"}
 
 
+ONCE = """
+package main
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"sync"
+)
+
+func load(begun chan bool) {
+	var once sync.Once
+	once.Do(func() {
+		begun <- true
+		once.Do(func() {})
+	})
+}
+
+func main() {
+	begun := make(chan bool)
+	for i := 0; i < 5; i++ {
+		go load(begun)
+		<-begun
+	}
+	fmt.Println("ready", os.Getpid())
+	io.Copy(io.Discard, os.Stdin)
+}
+"""
+
+
+def test_once_inside_of_itself_is_locked_twice(toolchain, start):
+    """Once unlocks when it is left, however that is."""
+    program = settled(start(toolchain.build_source(ONCE)))
+    (finding,) = leaks_json(program.pid, "--freeze", "always")["findings"]
+    assert (finding["verdict"], finding["count"]) == ("proved", 5)
+    assert finding["causes"][0]["id"] == "locked-twice"
+
+
 def test_main_in_select_is_no_leak(service):
     data = leaks_json(service.pid, "--freeze", "always", "--goroutine", 1, codes=(0,))
     assert data["findings"] == [] and data["summary"]["stopped_ns"] > 0
