@@ -64,6 +64,9 @@ static struct error *look_worker_init(struct look_worker *worker, struct look *l
         worker->moved == NULL) {
         return error_no_memory();
     }
+    if (!look->frozen) {
+        TRY(process_rest_create(target_pid(look->runtime->target), &worker->rest));
+    }
     TRY(channel_reader_create(look->runtime->target, look->runtime->layout, &worker->channels));
     return stack_reader_init(&worker->reader, look->runtime->target, worker->bulk, &look->rules,
                              look->wanted->arguments);
@@ -74,6 +77,7 @@ static void look_worker_deinit(struct look_worker *worker)
 {
     stack_reader_deinit(&worker->reader);
     channel_reader_destroy(worker->channels);
+    process_rest_destroy(worker->rest);
     vector_deinit(&worker->parked);
     bulk_destroy(worker->bulk);
     free(worker->records);

@@ -1,11 +1,12 @@
 /* A parked goroutine is read in two steps, its g and its stack, and may run in between. Its g is
  * therefore read once more afterwards: unless the program counted a departure from the running
- * state (g.trackingSeq) or left other traces, the stack is the one that belongs to the g. */
+ * state (g.trackingSeq) or left other traces, the stack is the one that belongs to the g. Where no
+ * thread of the program ran meanwhile, nothing has moved. */
 #include "goruntime/look_internal.h"
 
 enum {
     LOOK_BATCH_ATTEMPTS = 4,
-    LOOK_BATCH_CLOCK_THREADS = 64 /* asking for the time of more costs more than reading again */
+    LOOK_BATCH_CUT_ATTEMPTS = 2 /* of these, the first, with stacks that do not hang together */
 };
 
 /* Decides where the stack of RECORD starts; *FOUND is false when it cannot be read now. */
@@ -46,7 +47,9 @@ static struct error *look_batch_take(struct look_worker *worker, uint32_t index,
 /* What checking again needs. */
 struct look_batch_check {
     struct look_worker *worker;
-    bool last; /* no further attempt follows */
+    bool last;   /* no further attempt follows */
+    bool doubts; /* a stack that was cut is read again, too: g.trackingSeq is one byte, which a busy
+                  * goroutine comes by again */
 };
 
 /* Compares one g with its record, which is brought up to date. */
@@ -59,7 +62,8 @@ static struct error *look_batch_compare(void *context, const struct gather_item 
     struct goroutine_record *record = &worker->records[index];
     struct goroutine_record now = {.g = item->address};
     const struct layout *layout = worker->look->runtime->layout;
-    if (bytes != NULL && !goroutine_has_moved(layout, bytes, record)) {
+    bool doubted = check->doubts && (record->flags & GOROUTINE_STACK_CUT) != 0;
+    if (bytes != NULL && !doubted && !goroutine_has_moved(layout, bytes, record)) {
         goroutine_decode_status(layout, bytes, &now);
         record->status = now.status;
         record->wait_reason = now.wait_reason;
@@ -78,9 +82,11 @@ static struct error *look_batch_compare(void *context, const struct gather_item 
 }
 
 /* Reads the g's of the COUNT items again, whose stacks have been read. */
-static struct error *look_batch_check(struct look_worker *worker, size_t count, bool last)
+static struct error *look_batch_check(struct look_worker *worker, size_t count, int attempt)
 {
-    struct look_batch_check check = {.worker = worker, .last = last};
+    struct look_batch_check check = {.worker = worker,
+                                     .last = attempt == LOOK_BATCH_ATTEMPTS,
+                                     .doubts = attempt <= LOOK_BATCH_CUT_ATTEMPTS};
     uint32_t size = (uint32_t)worker->look->runtime->layout->g.size;
     worker->moved_count = 0;
     for (size_t i = 0; i < count; i++) {
@@ -90,13 +96,6 @@ static struct error *look_batch_check(struct look_worker *worker, size_t count, 
     }
     return bulk_visit(worker->bulk, worker->items, worker->scratch, count, look_batch_compare,
                       &check);
-}
-
-/* The processor time that the program has used; false when it is not known. */
-static bool look_batch_time(const struct look *look, uint64_t *ret)
-{
-    return !look->frozen && look->running.thread_count <= LOOK_BATCH_CLOCK_THREADS &&
-           target_processor_time(look->runtime->target, ret);
 }
 
 /* Claims entries for those of the COUNT records that live, before their stacks are read: batches
@@ -121,9 +120,7 @@ static struct error *look_batch_claim(struct look_worker *worker, size_t count)
 struct error *look_batch_read(struct look_worker *worker, size_t first, size_t count)
 {
     struct look *look = worker->look;
-    uint64_t before;
-    uint64_t now;
-    bool timed = look_batch_time(look, &before);
+    bool rests = worker->rest != NULL && process_rest_begin(worker->rest);
     worker->reader.words.count = 0;
     for (size_t i = 0; i < count; i++) {
         worker->items[i].address = look->list[first + i];
@@ -141,10 +138,11 @@ struct error *look_batch_read(struct look_worker *worker, size_t first, size_t c
         }
         TRY(stack_reader_read(&worker->reader, worker->records, worker->items, worker->scratch,
                               taken));
-        if (look->frozen || (timed && look_batch_time(look, &now) && now == before)) {
+        if (look->frozen || (rests && process_rest_held(worker->rest))) {
             break;
         }
-        TRY(look_batch_check(worker, taken, attempt == LOOK_BATCH_ATTEMPTS));
+        rests = false;
+        TRY(look_batch_check(worker, taken, attempt));
     }
     return NULL;
 }

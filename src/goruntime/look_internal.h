@@ -7,6 +7,7 @@
 #include "goruntime/running.h"
 #include "goruntime/stack_reader.h"
 #include "goruntime/symbol.h"
+#include "target/process_rest.h"
 #include <pthread.h>
 #include <stdatomic.h>
 
@@ -50,6 +51,7 @@ struct look_worker {
     size_t moved_count;
     size_t first; /* index in the builder of the first of the batch that lives */
     struct channel_reader *channels;
+    struct process_rest *rest;              /* NULL: not known, or nothing moves anyway */
     VECTOR(struct goruntime_parked) parked; /* in this batch, on channels */
 };
 

@@ -155,15 +155,3 @@ bool target_monotonic_now(const struct target *target, uint64_t *ret)
     }
     return target->operations->monotonic_now(target, ret);
 }
-
-bool target_processor_time(const struct target *target, uint64_t *ret)
-{
-    clockid_t clock;
-    struct timespec time;
-    if (target->kind != TARGET_KIND_LIVE || clock_getcpuclockid(target->pid, &clock) != 0 ||
-        clock_gettime(clock, &time) != 0) {
-        return false;
-    }
-    *ret = (uint64_t)time.tv_sec * 1000000000 + (uint64_t)time.tv_nsec;
-    return true;
-}

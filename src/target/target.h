@@ -173,8 +173,4 @@ uint64_t target_stopped_ns(const struct target *target);
  * a time namespace is accounted for. */
 bool target_monotonic_now(const struct target *target, uint64_t *ret);
 
-/* Nanoseconds of processor time that all threads of a live process have used: none of them ran
- * while it stays the same. Costs time per thread. False for other targets. */
-bool target_processor_time(const struct target *target, uint64_t *ret);
-
 #endif
