@@ -121,13 +121,13 @@ static struct error *collector_add_scan_buffers(struct collector *collector)
     return NULL;
 }
 
-/* Searches. One p alone says too little: its id is 0, as is empty memory, so that a ring must prove
- * that the fields are where they should be. */
+/* Searches. Ids alone say too little: they are there as well in a program that was built without
+ * this collector (GOEXPERIMENT=nogreenteagc), where other fields follow. A ring must prove that the
+ * fields are where they should be. */
 static struct error *collector_search(struct collector *collector, uint64_t allp)
 {
-    TRY(collector_read_ps(collector, allp));
-    bool believed = collector->p_count > 1;
     bool listed = false;
+    TRY(collector_read_ps(collector, allp));
     for (size_t i = 0; i < collector->p_count && !listed; i++) {
         uint64_t head;
         uint64_t field = collector->ps[i] + (uint64_t)collector->layout->p.gcw_span_queue_head;
@@ -135,7 +135,7 @@ static struct error *collector_search(struct collector *collector, uint64_t allp
             TRY(collector_add_rings(collector, head, &listed));
         }
     }
-    if (believed || listed) {
+    if (listed) {
         TRY(collector_add_scan_buffers(collector));
     }
     return peek_error(&collector->peek);
