@@ -29,6 +29,7 @@ enum {
 
 /* One thread. */
 struct process_rest_thread {
+    pid_t tid;
     int schedstat; /* a descriptor */
     uint64_t count;
 };
@@ -36,7 +37,6 @@ struct process_rest_thread {
 struct process_rest {
     pid_t pid;
     struct process_rest_thread threads[PROCESS_REST_THREADS_MAX];
-    pid_t tids[PROCESS_REST_THREADS_MAX];
     size_t thread_count;
     bool begun;
     unsigned refusals;
@@ -103,7 +103,7 @@ static struct error *process_rest_list(struct process_rest *rest, bool *ret)
     *ret = false;
     process_rest_forget(rest);
     struct error *error = proc_list_threads(rest->pid, &tids, &count);
-    if (error_catch(&error, ERROR_GONE)) {
+    if (error_catch(&error, ERROR_GONE) || error_catch(&error, ERROR_PERMISSION)) {
         return NULL;
     }
     TRY(error);
@@ -115,8 +115,8 @@ static struct error *process_rest_list(struct process_rest *rest, bool *ret)
         if (descriptor < 0) {
             return NULL;
         }
-        rest->tids[rest->thread_count] = tids[i];
-        rest->threads[rest->thread_count++].schedstat = descriptor;
+        rest->threads[rest->thread_count++] =
+            (struct process_rest_thread){.tid = tids[i], .schedstat = descriptor};
     }
     *ret = true;
     return NULL;
@@ -149,7 +149,7 @@ static bool process_rest_note(struct process_rest *rest)
         }
     }
     for (size_t i = 0; i < rest->thread_count; i++) {
-        if (!process_rest_is_off(rest->pid, rest->tids[i])) {
+        if (!process_rest_is_off(rest->pid, rest->threads[i].tid)) {
             return false;
         }
     }

@@ -19,8 +19,7 @@ NODISCARD struct error *process_rest_create(pid_t pid, struct process_rest **ret
 bool process_rest_begin(struct process_rest *rest);
 
 /* True when no thread of the process has run since process_rest_begin was true; else the watch has
- * ended. Kernel threads that read for us do not count, nor does another process with which memory
- * is shared. */
+ * ended. Another process that shares its memory does not count. */
 bool process_rest_held(struct process_rest *rest);
 
 /* Frees a watch; NULL is fine. */
