@@ -18,7 +18,8 @@ _DECLARATION = re.compile(r"^(?:func (?:\((?:\w+ )?\*?(\w+)\) )?(\w+)|type (\w+)
 # Where packages that pages use by their last name are.
 _PACKAGES = {path.rsplit("/", 1)[-1]: path for path in (
     "bytes", "compress/gzip", "context", "database/sql", "database/sql/driver", "errors", "fmt", "io", "iter", "net",
-    "net/http", "net/http/httptest", "os", "os/exec", "os/signal", "path/filepath", "runtime", "sync", "syscall", "time", "unsafe")}
+    "net/http", "net/http/httptest", "os", "os/exec", "os/signal", "path/filepath", "runtime", "sync", "syscall", "time",
+    "unsafe")}
 
 
 class Cause:
